@@ -1,0 +1,5 @@
+//! Training.
+
+/// What a run recorded.
+#[derive(Debug, Clone, Default)]
+pub struct History {}

@@ -27,7 +27,7 @@ pub trait Scalar:
     /// The nearest value to `x`.
     fn of(x: f64) -> Self;
     /// This value, exactly.
-    fn to_f64(self) -> f64;
+    fn as_f64(self) -> f64;
 }
 
 impl Scalar for f32 {
@@ -36,7 +36,7 @@ impl Scalar for f32 {
         x as f32
     }
     #[inline(always)]
-    fn to_f64(self) -> f64 {
+    fn as_f64(self) -> f64 {
         f64::from(self)
     }
 }
@@ -47,7 +47,7 @@ impl Scalar for f64 {
         x
     }
     #[inline(always)]
-    fn to_f64(self) -> f64 {
+    fn as_f64(self) -> f64 {
         self
     }
 }

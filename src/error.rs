@@ -84,6 +84,13 @@ pub enum Error {
         /// What the network has.
         found: String,
     },
+    /// A layer breaks a promise of the `Layer` trait.
+    Contract {
+        /// The layer.
+        layer: String,
+        /// The promise, and what the layer does.
+        problem: String,
+    },
     /// The loss of a training step is NaN or infinite, or a gradient is. The parameters are those
     /// from before that step.
     Diverged {
@@ -134,6 +141,7 @@ impl fmt::Display for Error {
                 f,
                 "the optimizer's state belongs to another network: at {parameter} it was made for {expected}, found {found}"
             ),
+            Self::Contract { layer, problem } => write!(f, "{layer} does not keep the contract of a layer: {problem}"),
             Self::Diverged { step, what, .. } => write!(
                 f,
                 "training diverged at step {step}: {what} is not finite; the parameters are those from before that step \

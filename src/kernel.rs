@@ -1,11 +1,15 @@
 //! Where speed lives: matrix products and element-wise passes, compiled for each instruction set and
 //! chosen at run time. Everything `unsafe` of the crate is under this module.
 
+mod blocks;
 mod gemm;
 mod math;
+mod reduce;
 mod simd;
 
+pub(crate) use blocks::{BLOCK, blocks, row_chunks};
 pub(crate) use gemm::{affine, input_gradient, weight_gradient};
-pub use math::Kernel;
-pub(crate) use math::{exp, sigmoid, tanh};
+pub(crate) use math::Kernel;
+pub(crate) use math::{dropout_mask, exp, sigmoid, tanh};
+pub(crate) use reduce::{all_finite, column_moments, column_sums, sum_of_squares};
 pub use simd::vectorize;

@@ -39,3 +39,10 @@ pub(crate) fn sigmoid<F: Kernel + Float>(x: F) -> F {
 pub(crate) fn tanh<F: Kernel + Float>(x: F) -> F {
     x.tanh()
 }
+
+/// Fills `mask` with 0 with probability `ratio`, else with `scale`.
+pub(crate) fn dropout_mask<F: crate::Scalar>(seed: u64, ratio: f64, scale: F, mask: &mut [F]) {
+    use rand::RngExt;
+    let mut rng = crate::rng(seed);
+    mask.fill_with(|| if rng.random::<f64>() < ratio { F::zero() } else { scale });
+}

@@ -1,0 +1,150 @@
+use std::fmt::{self, Debug};
+
+use ndarray::Array2;
+
+use super::{Layer, expect_shape, resize, values, values_mut};
+use crate::kernel;
+use crate::scalar::Scalar;
+
+/// dy/dx of an element-wise layer, kept by `forward` for `backward`: `dL/dx = dL/dy ⊙ slope`.
+///
+/// The slope and not the output, because the output moves on to the next layer, which works in its buffer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slope<F>(Array2<F>);
+
+impl<F: Scalar> Slope<F> {
+    /// Applies `f: x -> (y, dy/dx)` to every element in place and keeps the slopes.
+    #[inline(always)]
+    pub(super) fn forward(&mut self, mut input: Array2<F>, f: impl Fn(F) -> (F, F)) -> Array2<F> {
+        resize(&mut self.0, input.dim());
+        let (x, slope) = (values_mut(&mut input), values_mut(&mut self.0));
+        kernel::vectorize(|| {
+            for (x, slope) in x.iter_mut().zip(slope) {
+                (*x, *slope) = f(*x);
+            }
+        });
+        input
+    }
+
+    /// The slopes, to be filled for a batch of this shape.
+    pub(super) fn reset(&mut self, shape: (usize, usize)) -> &mut [F] {
+        resize(&mut self.0, shape);
+        values_mut(&mut self.0)
+    }
+
+    pub(super) fn get(&self) -> &Array2<F> {
+        &self.0
+    }
+
+    /// `dL/dy -> dL/dx`, in place.
+    #[track_caller]
+    pub(super) fn backward(&self, layer: &str, mut grad: Array2<F>) -> Array2<F> {
+        expect_shape(layer, self.0.dim(), grad.dim());
+        multiply(&mut grad, &self.0);
+        grad
+    }
+}
+
+/// `a ⊙= b`.
+pub(super) fn multiply<F: Scalar>(a: &mut Array2<F>, b: &Array2<F>) {
+    let (a, b) = (values_mut(a), values(b));
+    kernel::vectorize(|| {
+        for (a, &b) in a.iter_mut().zip(b) {
+            *a *= b;
+        }
+    });
+}
+
+/// An element-wise layer: its formula is `y` and `dy/dx` in terms of `y` alone or of `x`.
+macro_rules! activation {
+    ($(#[$doc:meta])* $name:ident, $function:expr, $with_slope:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Default)]
+        pub struct $name<F = f32> {
+            slope: Slope<F>,
+        }
+
+        impl<F: Scalar> $name<F> {
+            /// The layer; it takes any width.
+            pub fn new() -> Self {
+                Self::default()
+            }
+        }
+
+        impl<F> Debug for $name<F> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+
+        impl<F: Scalar> Layer<F> for $name<F> {
+            fn forward(&mut self, input: Array2<F>) -> Array2<F> {
+                self.slope.forward(input, $with_slope)
+            }
+
+            fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
+                self.slope.backward(stringify!($name), grad)
+            }
+
+            fn infer(&self, mut input: Array2<F>) -> Array2<F> {
+                let x = values_mut(&mut input);
+                kernel::vectorize(|| x.iter_mut().for_each(|x| *x = $function(*x)));
+                input
+            }
+        }
+    };
+}
+
+activation!(
+    /// The rectified linear unit, `y = max(x, 0)`; `dy/dx = 1` where `x > 0`, else 0 (also at 0 itself).
+    /// NaN stays NaN.
+    ///
+    /// ```
+    /// use gradus::{Layer, ReLU, ndarray::array};
+    /// let mut relu = ReLU::new();
+    /// assert_eq!(relu.forward(array![[-1.0, 0.0, 2.0]]), array![[0.0, 0.0, 2.0]]);
+    /// assert_eq!(relu.backward(array![[5.0, 5.0, 5.0]]), array![[0.0, 0.0, 5.0]]);
+    /// ```
+    ReLU,
+    relu,
+    |x| (relu(x), if x > F::zero() { F::one() } else { F::zero() })
+);
+
+activation!(
+    /// The logistic sigmoid, `y = 1 / (1 + e⁻ˣ)`; `dy/dx = y (1 - y)`.
+    ///
+    /// ```
+    /// use gradus::{Layer, Sigmoid, ndarray::array};
+    /// let mut sigmoid = Sigmoid::new();
+    /// assert_eq!(sigmoid.forward(array![[0.0, 1e4, -1e4]]), array![[0.5, 1.0, 0.0]]);
+    /// assert_eq!(sigmoid.backward(array![[1.0, 1.0, 1.0]]), array![[0.25, 0.0, 0.0]]);
+    /// ```
+    Sigmoid,
+    kernel::sigmoid,
+    |x| {
+        let y = kernel::sigmoid(x);
+        (y, y * (F::one() - y))
+    }
+);
+
+activation!(
+    /// The hyperbolic tangent, `y = tanh x`; `dy/dx = 1 - y²`.
+    ///
+    /// ```
+    /// use gradus::{Layer, Tanh, ndarray::array};
+    /// let mut tanh = Tanh::new();
+    /// assert_eq!(tanh.forward(array![[0.0, 1e4, -1e4]]), array![[0.0, 1.0, -1.0]]);
+    /// assert_eq!(tanh.backward(array![[1.0, 1.0, 1.0]]), array![[1.0, 0.0, 0.0]]);
+    /// ```
+    Tanh,
+    kernel::tanh,
+    |x| {
+        let y = kernel::tanh(x);
+        (y, F::one() - y * y)
+    }
+);
+
+#[inline(always)]
+fn relu<F: Scalar>(x: F) -> F {
+    if x <= F::zero() { F::zero() } else { x }
+}

@@ -1,0 +1,136 @@
+use ndarray::Array2;
+use rand::Rng;
+
+use super::{Layer, Param, Role, expect_shape, resize};
+use crate::error::Error;
+use crate::init::Init;
+use crate::kernel;
+use crate::scalar::Scalar;
+
+/// The fully connected layer, `y = x W + b`.
+///
+/// `x: (N, in)`, `W: (in, out)`, `b: (1, out)`, `y: (N, out)`. Backward, with `g = dL/dy`:
+/// `dL/dW = xᵀ g`, `dL/db = Σₙ gₙ`, `dL/dx = g Wᵀ`.
+///
+/// ```
+/// use gradus::{Affine, Layer, ndarray::array};
+/// let affine = Affine::from_parts(array![[1.0, 2.0], [3.0, 4.0]], array![10.0, 20.0])?;
+/// assert_eq!(affine.infer(array![[1.0, 1.0]]), array![[14.0, 26.0]]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[doc(alias = "Linear")]
+#[doc(alias = "Dense")]
+#[derive(Debug, Clone)]
+pub struct Affine<F = f32> {
+    /// W, `(in, out)`.
+    pub weight: Param<F>,
+    /// b, `(1, out)`.
+    pub bias: Param<F>,
+    /// What forward was given; backward turns its buffer into dL/dx.
+    x: Array2<F>,
+    /// The buffer of the next output: the gradient that backward has used up.
+    spare: Array2<F>,
+}
+
+impl<F: Scalar> Affine<F> {
+    /// Random weights, zero biases.
+    ///
+    /// # Errors
+    /// No inputs or no outputs; an [`Init`] outside its range.
+    pub fn new<R: Rng + ?Sized>(inputs: usize, outputs: usize, init: Init, rng: &mut R) -> Result<Self, Error> {
+        if inputs == 0 || outputs == 0 {
+            return Err(Error::Empty { what: format!("Affine({inputs}, {outputs}), inputs and outputs") });
+        }
+        let weight = init.sample(inputs, outputs, rng)?;
+        Ok(Self::assemble(weight, Array2::zeros((1, outputs))))
+    }
+
+    /// A layer with these weights `(in, out)` and biases `(out)`.
+    ///
+    /// # Errors
+    /// As many biases as the weights have columns are needed, and at least one of each.
+    pub fn from_parts(weight: Array2<F>, bias: ndarray::Array1<F>) -> Result<Self, Error> {
+        if weight.is_empty() {
+            return Err(Error::Empty { what: format!("Affine weights of shape {:?}", weight.dim()) });
+        }
+        if bias.len() != weight.ncols() {
+            let what = "biases of Affine (one a column of the weights)".to_string();
+            return Err(Error::Mismatch { what, expected: weight.ncols(), found: bias.len() });
+        }
+        let weight = weight.as_standard_layout().into_owned();
+        Ok(Self::assemble(weight, bias.as_standard_layout().into_owned().insert_axis(ndarray::Axis(0))))
+    }
+
+    fn assemble(weight: Array2<F>, bias: Array2<F>) -> Self {
+        Self {
+            weight: Param::new("weight", Role::Weight, weight),
+            bias: Param::new("bias", Role::Bias, bias),
+            x: Array2::default((0, 0)),
+            spare: Array2::default((0, 0)),
+        }
+    }
+
+    fn outputs(&self) -> usize {
+        self.weight.value.ncols()
+    }
+
+    /// The gradients of W and b.
+    fn parameter_gradients(&mut self, g: &Array2<F>) {
+        expect_shape("Affine", (self.x.nrows(), self.outputs()), g.dim());
+        if !self.weight.frozen {
+            kernel::weight_gradient(&self.x, g, &mut self.weight.grad);
+        }
+        if !self.bias.frozen {
+            kernel::column_sums(g, &mut self.bias.grad);
+        }
+    }
+}
+
+impl<F: Scalar> Layer<F> for Affine<F> {
+    fn forward(&mut self, input: Array2<F>) -> Array2<F> {
+        let mut y = std::mem::take(&mut self.spare);
+        resize(&mut y, (input.nrows(), self.outputs()));
+        kernel::affine(&input, &self.weight.value, &self.bias.value, &mut y);
+        self.x = input;
+        y
+    }
+
+    fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
+        self.parameter_gradients(&grad);
+        let mut dx = std::mem::take(&mut self.x);
+        kernel::input_gradient(&grad, &self.weight.value, &mut dx);
+        self.spare = grad;
+        dx
+    }
+
+    fn backward_params(&mut self, grad: Array2<F>) -> Array2<F> {
+        self.parameter_gradients(&grad);
+        self.spare = grad;
+        std::mem::take(&mut self.x)
+    }
+
+    fn infer(&self, input: Array2<F>) -> Array2<F> {
+        let mut y = Array2::zeros((input.nrows(), self.outputs()));
+        kernel::affine(&input, &self.weight.value, &self.bias.value, &mut y);
+        y
+    }
+
+    fn width(&self, input: usize) -> Result<usize, Error> {
+        let expected = self.weight.value.nrows();
+        if input == expected {
+            Ok(self.outputs())
+        } else {
+            Err(Error::Width { layer: "Affine".into(), after: "what is before it".into(), expected, found: input })
+        }
+    }
+
+    fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {
+        visit(&self.weight);
+        visit(&self.bias);
+    }
+
+    fn params_mut(&mut self, visit: &mut dyn FnMut(&mut Param<F>)) {
+        visit(&mut self.weight);
+        visit(&mut self.bias);
+    }
+}

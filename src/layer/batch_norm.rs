@@ -1,0 +1,224 @@
+use ndarray::Array2;
+
+use super::{Layer, Param, Role, expect_shape, resize, values, values_mut};
+use crate::error::{Error, require};
+use crate::kernel;
+use crate::scalar::Scalar;
+
+/// Batch normalisation: every column to mean 0 and variance 1 over the mini-batch, then scaled and shifted.
+///
+/// For a batch `x: (N, D)`, column by column:
+///
+/// ```text
+/// μ  = Σₙ xₙ / N        σ² = Σₙ (xₙ - μ)² / N        x̂ = (x - μ) / √(σ² + ε)        y = γ x̂ + β
+/// ```
+///
+/// The variance of the pass is the biased one (divided by N); ε stands inside the root. Backward, with
+/// `g = dL/dy` and means over the batch: `dL/dγ = Σ g x̂`, `dL/dβ = Σ g`,
+/// `dL/dx = γ / √(σ² + ε) · (g - mean(g) - x̂ mean(g x̂))`.
+///
+/// Inference uses the running statistics in place of μ and σ². Names, values and defaults are those of
+/// PyTorch's `BatchNorm1d`. The book's code differs: its ε is 1e-6, its running variance starts at 0 and
+/// averages the biased variance, and its `momentum` 0.9 is the share *kept*.
+///
+/// A batch of one row normalises to `y = β`, and its unbiased variance, which would divide by zero, is
+/// taken as the biased one, 0.
+///
+/// Ioffe & Szegedy, *Batch Normalization*, 2015.
+///
+/// ```
+/// use gradus::{BatchNorm, Layer, ndarray::array};
+/// let mut norm = BatchNorm::<f64>::new(1)?;
+/// let y = norm.forward(array![[1.0], [3.0]]);
+/// assert!((y[[0, 0]] + 1.0).abs() < 1e-5 && (y[[1, 0]] - 1.0).abs() < 1e-5);
+/// assert_eq!(norm.running_mean.value[[0, 0]], 0.1 * 2.0); // of 0 and the batch's mean, 2
+/// assert_eq!(norm.running_var.value[[0, 0]], 1.0 + 0.1 * (2.0 - 1.0)); // of 1 and the unbiased variance, 2
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[doc(alias = "BatchNorm1d")]
+#[derive(Debug, Clone)]
+pub struct BatchNorm<F = f32> {
+    /// γ, `(1, D)`, from 1.
+    pub gamma: Param<F>,
+    /// β, `(1, D)`, from 0.
+    pub beta: Param<F>,
+    /// `running_mean += momentum * (mean - running_mean)` in every `forward`, from 0.
+    pub running_mean: Param<F>,
+    /// `running_var += momentum * (unbiased_variance - running_var)` in every `forward`, from 1.
+    pub running_var: Param<F>,
+    /// How many batches `forward` has seen.
+    pub batches: Param<F>,
+    /// ε, 1e-5 unless set.
+    epsilon: F,
+    /// The share of a new batch in the running statistics, 0.1 unless set.
+    momentum: F,
+    /// x̂ of the last batch.
+    normalized: Array2<F>,
+    /// 1 / √(σ² + ε) of the last batch.
+    inverse_std: Vec<F>,
+    /// Room for two sums a column.
+    sums: [Vec<F>; 2],
+}
+
+impl<F: Scalar> BatchNorm<F> {
+    /// A layer for rows of `width` values.
+    ///
+    /// # Errors
+    /// A width of 0.
+    pub fn new(width: usize) -> Result<Self, Error> {
+        if width == 0 {
+            return Err(Error::Empty { what: "BatchNorm(0), columns".into() });
+        }
+        let row = |value: f64| Array2::from_elem((1, width), F::of(value));
+        Ok(Self {
+            gamma: Param::new("weight", Role::Scale, row(1.0)),
+            beta: Param::new("bias", Role::Shift, row(0.0)),
+            running_mean: Param::new("running_mean", Role::Buffer, row(0.0)),
+            running_var: Param::new("running_var", Role::Buffer, row(1.0)),
+            batches: Param::new("num_batches_tracked", Role::Counter, Array2::zeros((1, 1))),
+            epsilon: F::of(1e-5),
+            momentum: F::of(0.1),
+            normalized: Array2::default((0, 0)),
+            inverse_std: vec![F::zero(); width],
+            sums: [vec![F::zero(); width], vec![F::zero(); width]],
+        })
+    }
+
+    /// ε, added to the variance under the root.
+    ///
+    /// # Errors
+    /// Not positive, or not finite.
+    pub fn epsilon(mut self, epsilon: f64) -> Result<Self, Error> {
+        require(epsilon > 0.0 && epsilon.is_finite(), "BatchNorm epsilon", "a positive finite value", epsilon)?;
+        self.epsilon = F::of(epsilon);
+        Ok(self)
+    }
+
+    /// The share of a new batch in the running statistics: `running += momentum * (batch - running)`.
+    ///
+    /// # Errors
+    /// Outside `[0, 1]`.
+    pub fn momentum(mut self, momentum: f64) -> Result<Self, Error> {
+        require((0.0..=1.0).contains(&momentum), "BatchNorm momentum", "a share in [0, 1]", momentum)?;
+        self.momentum = F::of(momentum);
+        Ok(self)
+    }
+
+    /// ε, under the root.
+    pub fn get_epsilon(&self) -> F {
+        self.epsilon
+    }
+
+    fn columns(&self) -> usize {
+        self.gamma.value.ncols()
+    }
+
+    /// Moves the running statistics towards those of a batch of `rows` rows.
+    fn track(&mut self, rows: usize) {
+        let [mean, variance] = &self.sums;
+        let n = F::of(rows as f64);
+        let unbiased = if rows > 1 { n / (n - F::one()) } else { F::one() };
+        let m = self.momentum;
+        for (running, &mean) in values_mut(&mut self.running_mean.value).iter_mut().zip(mean) {
+            *running += m * (mean - *running);
+        }
+        for (running, &variance) in values_mut(&mut self.running_var.value).iter_mut().zip(variance) {
+            *running += m * (variance * unbiased - *running);
+        }
+        self.batches.value += F::one();
+    }
+}
+
+impl<F: Scalar> Layer<F> for BatchNorm<F> {
+    fn forward(&mut self, mut input: Array2<F>) -> Array2<F> {
+        let rows = input.nrows();
+        let [mean, variance] = &mut self.sums;
+        kernel::column_moments(&input, mean, variance);
+        for (inverse, &variance) in self.inverse_std.iter_mut().zip(variance.iter()) {
+            *inverse = F::one() / (variance + self.epsilon).sqrt();
+        }
+        resize(&mut self.normalized, input.dim());
+        let (gamma, beta) = (values(&self.gamma.value), values(&self.beta.value));
+        let (mean, inverse) = (&*mean, &self.inverse_std);
+        let width = gamma.len();
+        let (x, normalized) = (values_mut(&mut input), values_mut(&mut self.normalized));
+        kernel::vectorize(|| {
+            for (x, hat) in x.chunks_exact_mut(width).zip(normalized.chunks_exact_mut(width)) {
+                for j in 0..width {
+                    hat[j] = (x[j] - mean[j]) * inverse[j];
+                    x[j] = gamma[j] * hat[j] + beta[j];
+                }
+            }
+        });
+        self.track(rows);
+        input
+    }
+
+    fn backward(&mut self, mut grad: Array2<F>) -> Array2<F> {
+        expect_shape("BatchNorm", self.normalized.dim(), grad.dim());
+        let rows = F::of(grad.nrows() as f64);
+        let (g, hat) = (values_mut(&mut grad), values(&self.normalized));
+        let (dbeta, dgamma) = (values_mut(&mut self.beta.grad), values_mut(&mut self.gamma.grad));
+        dbeta.fill(F::zero());
+        dgamma.fill(F::zero());
+        let width = dbeta.len();
+        kernel::vectorize(|| {
+            for (g, hat) in g.chunks_exact(width).zip(hat.chunks_exact(width)) {
+                for j in 0..width {
+                    dbeta[j] += g[j];
+                    dgamma[j] += g[j] * hat[j];
+                }
+            }
+        });
+        let (gamma, inverse) = (values(&self.gamma.value), &self.inverse_std);
+        let (dbeta, dgamma) = (&*dbeta, &*dgamma);
+        kernel::vectorize(|| {
+            for (g, hat) in g.chunks_exact_mut(width).zip(hat.chunks_exact(width)) {
+                for j in 0..width {
+                    g[j] = gamma[j] * inverse[j] * (g[j] - dbeta[j] / rows - hat[j] * (dgamma[j] / rows));
+                }
+            }
+        });
+        grad
+    }
+
+    fn infer(&self, mut input: Array2<F>) -> Array2<F> {
+        let (gamma, beta) = (values(&self.gamma.value), values(&self.beta.value));
+        let (mean, variance) = (values(&self.running_mean.value), values(&self.running_var.value));
+        let (width, epsilon) = (gamma.len(), self.epsilon);
+        let x = values_mut(&mut input);
+        kernel::vectorize(|| {
+            for x in x.chunks_exact_mut(width) {
+                for j in 0..width {
+                    x[j] = (x[j] - mean[j]) / (variance[j] + epsilon).sqrt() * gamma[j] + beta[j];
+                }
+            }
+        });
+        input
+    }
+
+    fn width(&self, input: usize) -> Result<usize, Error> {
+        let expected = self.columns();
+        if input == expected {
+            Ok(input)
+        } else {
+            Err(Error::Width { layer: self.name(), after: "what is before it".into(), expected, found: input })
+        }
+    }
+
+    fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {
+        visit(&self.gamma);
+        visit(&self.beta);
+        visit(&self.running_mean);
+        visit(&self.running_var);
+        visit(&self.batches);
+    }
+
+    fn params_mut(&mut self, visit: &mut dyn FnMut(&mut Param<F>)) {
+        visit(&mut self.gamma);
+        visit(&mut self.beta);
+        visit(&mut self.running_mean);
+        visit(&mut self.running_var);
+        visit(&mut self.batches);
+    }
+}

@@ -1,0 +1,243 @@
+//! What training makes small.
+
+use std::fmt::Debug;
+
+use ndarray::Array2;
+
+use crate::data::Targets;
+use crate::error::Error;
+use crate::kernel;
+use crate::layer::{values, values_mut};
+use crate::scalar::Scalar;
+
+/// A number that says how far a batch of outputs is from its targets, averaged over the batch.
+///
+/// Class labels stand for one-hot rows; where the output has one column, a label 0 or 1 is the target itself.
+pub trait Loss<F: Scalar>: Debug + Send + Sync {
+    /// L of a batch of outputs `(N, out)`.
+    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64;
+
+    /// L and dL/d output, which takes the output's buffer.
+    fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>);
+
+    /// Why an output of this width cannot be held against these targets.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] where the widths differ.
+    fn check(&self, width: usize, targets: &Targets<F>) -> Result<(), Error> {
+        let binary = width == 1 && matches!(targets, Targets::Labels { classes: 2, .. });
+        if binary || targets.width() == width {
+            return Ok(());
+        }
+        let what = "width of the network's output (one column a class or target)".to_string();
+        Err(Error::Mismatch { what, expected: targets.width(), found: width })
+    }
+}
+
+impl<F: Scalar, L: Loss<F> + ?Sized> Loss<F> for Box<L> {
+    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
+        (**self).value(output, targets)
+    }
+    fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+        (**self).value_and_grad(output, targets)
+    }
+    fn check(&self, width: usize, targets: &Targets<F>) -> Result<(), Error> {
+        (**self).check(width, targets)
+    }
+}
+
+/// Cross-entropy of the softmax of the outputs: `L = -Σₙ Σⱼ tₙⱼ ln pₙⱼ / N`, `p = softmax(output)`.
+///
+/// Takes logits, never probabilities, and computes `ln p` as `x - max - ln Σ exp(x - max)`, so it is finite for
+/// any finite logits (the book adds 1e-7 inside the logarithm instead, which caps its loss at 16.1).
+/// `dL/dx = (p Σⱼtⱼ - t) / N`.
+///
+/// ```
+/// use gradus::{Loss, SoftmaxCrossEntropy, Targets, ndarray::array};
+/// let label = Targets::Labels { labels: vec![1], classes: 2 };
+/// let (loss, grad) = SoftmaxCrossEntropy.value_and_grad(array![[0.0, 0.0]], &label);
+/// assert!((loss - 2.0_f64.ln()).abs() < 1e-15);
+/// assert_eq!(grad, array![[0.5, -0.5]]);
+/// assert_eq!(SoftmaxCrossEntropy.value(&array![[1e4, -1e4]], &label), 2e4);
+/// ```
+#[doc(alias = "CrossEntropyLoss")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SoftmaxCrossEntropy;
+
+impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
+    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
+        self.value_and_grad(output.clone(), targets).0
+    }
+
+    fn value_and_grad(&self, mut output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+        let (rows, width) = expect(&output, targets);
+        let share = F::one() / F::of(rows as f64);
+        let x = values_mut(&mut output);
+        let total = kernel::vectorize(|| {
+            let mut total = 0.0;
+            for (n, x) in x.chunks_exact_mut(width).enumerate() {
+                match targets {
+                    Targets::Labels { labels, .. } => {
+                        let logit = x[labels[n]];
+                        let log_sum = softmax_row(x);
+                        total += (log_sum - logit).as_f64();
+                        x[labels[n]] -= F::one();
+                        x.iter_mut().for_each(|x| *x *= share);
+                    }
+                    Targets::Dense(t) => {
+                        let t = &values(t)[n * width..][..width];
+                        let (sum, dot) =
+                            x.iter().zip(t).fold((F::zero(), F::zero()), |(s, d), (&x, &t)| (s + t, d + t * x));
+                        let log_sum = softmax_row(x);
+                        total += (log_sum * sum - dot).as_f64();
+                        x.iter_mut().zip(t).for_each(|(x, &t)| *x = (*x * sum - t) * share);
+                    }
+                }
+            }
+            total
+        });
+        (total / rows as f64, output)
+    }
+}
+
+/// Turns logits into probabilities, row by row: `pⱼ = exp(xⱼ) / Σₖ exp(xₖ)`.
+///
+/// ```
+/// use gradus::{ndarray::array, softmax};
+/// assert_eq!(softmax(array![[0.0, 0.0], [1e4, -1e4]]), array![[0.5, 0.5], [1.0, 0.0]]);
+/// ```
+///
+/// # Panics
+/// The array is not in standard layout.
+#[track_caller]
+pub fn softmax<F: Scalar>(mut logits: Array2<F>) -> Array2<F> {
+    let width = logits.ncols().max(1);
+    let x = values_mut(&mut logits);
+    kernel::vectorize(|| {
+        for x in x.chunks_exact_mut(width) {
+            softmax_row(x);
+        }
+    });
+    logits
+}
+
+/// `x <- softmax(x)`; gives `ln Σ exp(x)`.
+#[inline(always)]
+fn softmax_row<F: Scalar>(x: &mut [F]) -> F {
+    let max = x.iter().fold(F::neg_infinity(), |max, &x| if x > max { x } else { max });
+    let mut sum = F::zero();
+    for x in x.iter_mut() {
+        *x = kernel::exp(*x - max);
+        sum += *x;
+    }
+    let scale = F::one() / sum;
+    x.iter_mut().for_each(|x| *x *= scale);
+    max + sum.ln()
+}
+
+/// Mean squared error, `L = Σ (y - t)² / (N · out)`: the mean over all elements, as in PyTorch.
+/// `dL/dy = 2 (y - t) / (N · out)`. (The book's sum-of-squares error is `½ Σ (y - t)²`.)
+///
+/// ```
+/// use gradus::{Loss, MeanSquaredError, Targets, ndarray::array};
+/// let (loss, grad) = MeanSquaredError.value_and_grad(array![[1.0, 5.0]], &Targets::Dense(array![[0.0, 2.0]]));
+/// assert_eq!((loss, grad), (5.0, array![[1.0, 3.0]]));
+/// ```
+#[doc(alias = "MSELoss")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MeanSquaredError;
+
+impl<F: Scalar> Loss<F> for MeanSquaredError {
+    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
+        self.value_and_grad(output.clone(), targets).0
+    }
+
+    fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+        let two = F::of(2.0);
+        mean_over_elements(output, targets, |y, t| ((y - t) * (y - t), two * (y - t)))
+    }
+}
+
+/// Binary cross-entropy of the sigmoid of the outputs, mean over all elements:
+/// `L = -Σ (t ln σ(x) + (1 - t) ln(1 - σ(x))) / (N · out)`.
+///
+/// Takes logits and is computed as `max(x, 0) - x t + ln(1 + exp(-|x|))`, finite for any finite logits.
+/// `dL/dx = (σ(x) - t) / (N · out)`. For two classes give the network one output column and the data labels 0 and 1.
+///
+/// ```
+/// use gradus::{BinaryCrossEntropy, Loss, Targets, ndarray::array};
+/// let label = Targets::Labels { labels: vec![1], classes: 2 };
+/// let (loss, grad) = BinaryCrossEntropy.value_and_grad(array![[0.0]], &label);
+/// assert!((loss - 2.0_f64.ln()).abs() < 1e-15);
+/// assert_eq!(grad, array![[-0.5]]);
+/// assert_eq!(BinaryCrossEntropy.value(&array![[-1e4]], &label), 1e4);
+/// ```
+#[doc(alias = "BCEWithLogitsLoss")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BinaryCrossEntropy;
+
+impl<F: Scalar> Loss<F> for BinaryCrossEntropy {
+    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
+        self.value_and_grad(output.clone(), targets).0
+    }
+
+    fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+        mean_over_elements(output, targets, |x, t| {
+            let loss = relu(x) - x * t + kernel::exp(-x.abs()).ln_1p();
+            (loss, kernel::sigmoid(x) - t)
+        })
+    }
+}
+
+/// max(x, 0), and NaN for NaN.
+#[inline(always)]
+fn relu<F: Scalar>(x: F) -> F {
+    if x <= F::zero() { F::zero() } else { x }
+}
+
+/// The mean of an element-wise loss, and its gradient; `f: (output, target) -> (loss, slope)`.
+#[inline(always)]
+fn mean_over_elements<F: Scalar>(
+    mut output: Array2<F>,
+    targets: &Targets<F>,
+    f: impl Fn(F, F) -> (F, F),
+) -> (f64, Array2<F>) {
+    let (_, width) = expect(&output, targets);
+    let count = output.len() as f64;
+    let share = F::of(1.0 / count);
+    let x = values_mut(&mut output);
+    let mut total = 0.0;
+    let mut one = |x: &mut F, t: F| {
+        let (loss, slope) = f(*x, t);
+        total += loss.as_f64();
+        *x = slope * share;
+    };
+    match targets {
+        Targets::Dense(t) => x.iter_mut().zip(values(t)).for_each(|(x, &t)| one(x, t)),
+        Targets::Labels { labels, .. } if width == 1 => {
+            x.iter_mut().zip(labels).for_each(|(x, &label)| one(x, F::of(label as f64)));
+        }
+        Targets::Labels { labels, .. } => {
+            for (x, &label) in x.chunks_exact_mut(width).zip(labels) {
+                for (j, x) in x.iter_mut().enumerate() {
+                    one(x, if j == label { F::one() } else { F::zero() });
+                }
+            }
+        }
+    }
+    (total / count, output)
+}
+
+/// The shape of the output, which has to be that of the targets.
+#[track_caller]
+fn expect<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> (usize, usize) {
+    let (rows, width) = output.dim();
+    assert!(
+        rows == targets.len() && rows > 0 && width > 0 && (targets.width() == width || width == 1),
+        "loss: outputs of shape {:?}, but {} targets of width {}",
+        output.dim(),
+        targets.len(),
+        targets.width()
+    );
+    (rows, width)
+}

@@ -1,0 +1,85 @@
+use super::{Optimizer, check_beta, check_epsilon, check_rate};
+use crate::error::Error;
+use crate::kernel;
+use crate::scalar::Scalar;
+
+/// Adam: the velocity of Momentum and the per-parameter rates of AdaGrad, both as moving averages,
+/// corrected for their start at zero.
+///
+/// ```text
+/// m ← β₁ m + (1 - β₁) g          m̂ = m / (1 - β₁ᵗ)
+/// v ← β₂ v + (1 - β₂) g²         v̂ = v / (1 - β₂ᵗ)
+/// p ← p - η m̂ / (√v̂ + ε)
+/// ```
+///
+/// Algorithm 1 of the paper, as in PyTorch: ε after the bias correction. The book adds its ε (1e-7) to the
+/// uncorrected root, √v, the paper's "ε̂" form, which differs in the first steps by about ε.
+/// Kingma & Ba, *Adam: A Method for Stochastic Optimization*, 2015.
+///
+/// ```
+/// use gradus::{Adam, Updater};
+/// let mut updater = Updater::new(Adam { learning_rate: 0.1, ..Adam::default() });
+/// let mut p = [1.0, 1.0];
+/// updater.step_slice(&mut p, &[1e-3, -1e3])?;
+/// // The first step has the length of the learning rate, whatever the size of the gradient.
+/// assert!((p[0] - 0.9_f64).abs() < 1e-5 && (p[1] - 1.1).abs() < 1e-9);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam<F = f32> {
+    /// η, 0.001 by default.
+    pub learning_rate: F,
+    /// β₁, the share of m that is kept: 0.9 by default.
+    pub beta1: F,
+    /// β₂, the share of v that is kept: 0.999 by default.
+    pub beta2: F,
+    /// ε, keeps the division finite: 1e-8 by default.
+    pub epsilon: F,
+}
+
+impl<F: Scalar> Default for Adam<F> {
+    fn default() -> Self {
+        Self { learning_rate: F::of(0.001), beta1: F::of(0.9), beta2: F::of(0.999), epsilon: F::of(1e-8) }
+    }
+}
+
+impl<F: Scalar> Optimizer<F> for Adam<F> {
+    fn slots(&self) -> usize {
+        2
+    }
+
+    fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
+        let [m, v] = slots else { unreachable!("two slots") };
+        let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
+        let (rest1, rest2) = (F::one() - beta1, F::one() - beta2);
+        let rate = self.learning_rate / correction(beta1, step);
+        let root = correction(beta2, step).sqrt();
+        kernel::vectorize(|| {
+            for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
+                *m = beta1 * *m + rest1 * g;
+                *v = beta2 * *v + rest2 * g * g;
+                *p -= rate * *m / (v.sqrt() / root + epsilon);
+            }
+        });
+    }
+
+    fn learning_rate(&self) -> F {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, rate: F) {
+        self.learning_rate = rate;
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_rate(self.learning_rate)?;
+        check_beta("beta1", self.beta1)?;
+        check_beta("beta2", self.beta2)?;
+        check_epsilon(self.epsilon)
+    }
+}
+
+/// 1 - βᵗ: what a moving average that started at zero has to be divided by after t steps.
+pub(super) fn correction<F: Scalar>(beta: F, step: u64) -> F {
+    F::of(1.0 - beta.as_f64().powf(step as f64))
+}

@@ -6,7 +6,7 @@ mod folds;
 mod idx;
 mod mnist;
 mod normalize;
-mod shuffle;
+pub(crate) mod shuffle;
 
 use std::fmt;
 use std::ops::Range;

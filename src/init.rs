@@ -85,7 +85,7 @@ impl Init {
             }
             Self::XavierUniform | Self::HeUniform | Self::GlorotUniform => {
                 let limit = std * 3.0_f64.sqrt();
-                Array2::from_shape_simple_fn(shape, || F::of(rng.random_range(-limit..limit)))
+                Array2::from_shape_simple_fn(shape, || F::of(limit * (2.0 * rng.random::<f64>() - 1.0)))
             }
         })
     }

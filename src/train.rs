@@ -5,9 +5,7 @@ mod progress;
 
 use std::ops::ControlFlow;
 
-use rand::RngExt;
-use rand::seq::SliceRandom;
-
+use crate::data::shuffle::{below, shuffle};
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
 use crate::kernel;
@@ -241,10 +239,10 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         match self.sampling {
             Sampling::Shuffled => {
                 order.extend(0..rows);
-                order.shuffle(&mut self.rng);
+                shuffle(order, &mut self.rng);
             }
             Sampling::WithReplacement => {
-                order.extend((0..steps * self.batch_size).map(|_| self.rng.random_range(0..rows)));
+                order.extend((0..steps * self.batch_size).map(|_| below(rows, &mut self.rng)));
             }
         }
     }

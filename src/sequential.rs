@@ -72,7 +72,8 @@ impl<F: Scalar> Sequential<F> {
     /// The output width of every layer.
     fn widths(&self) -> Result<Vec<usize>, Error> {
         let (mut width, mut before) = (self.input, "the network's input".to_string());
-        let step = |(i, layer): (usize, &Box<dyn Layer<F>>)| {
+        let mut widths = Vec::with_capacity(self.layers.len());
+        for (i, layer) in self.layers.iter().enumerate() {
             let name = format!("layer {i} ({})", layer.name());
             width = layer.width(width).map_err(|error| match error {
                 Error::Width { expected, found, .. } => {
@@ -81,9 +82,9 @@ impl<F: Scalar> Sequential<F> {
                 other => other,
             })?;
             before = name;
-            Ok(width)
-        };
-        self.layers.iter().enumerate().map(step).collect()
+            widths.push(width);
+        }
+        Ok(widths)
     }
 
     /// The width of a row that goes in.
@@ -197,11 +198,12 @@ impl<F: Scalar> Sequential<F> {
     pub fn activations(&self, rows: &ArrayRef2<F>) -> Result<Vec<Array2<F>>, Error> {
         self.expect_width(rows.ncols())?;
         let mut x = rows.as_standard_layout().into_owned();
-        let next = |layer: &Box<dyn Layer<F>>| {
-            x = layer.infer(std::mem::take(&mut x));
-            x.clone()
-        };
-        Ok(self.layers.iter().map(next).collect())
+        let mut activations = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            x = layer.infer(x);
+            activations.push(x.clone());
+        }
+        Ok(activations)
     }
 
     /// Why a loss cannot hold this network against these data.

@@ -71,7 +71,13 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     /// The rule asks for more than 8 slots.
     pub fn step<N: Layer<F> + ?Sized>(&mut self, net: &mut N) -> Result<(), Error> {
         self.check()?;
-        self.prepare(&mut |visit| net.params(&mut |param| visit(&param.name, param.value.dim(), param.is_trained())))?;
+        self.prepare(|show| {
+            net.params(&mut |param| {
+                if param.is_trained() {
+                    show(&param.name, param.value.dim());
+                }
+            });
+        })?;
         self.step += 1;
         let (mut state, optimizer) = (self.state.iter_mut(), &self.optimizer);
         let step = Step { number: self.step, decay: self.weight_decay };
@@ -99,7 +105,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
             let what = "gradients (one a parameter)".to_string();
             return Err(Error::Mismatch { what, expected: param.len(), found: grad.len() });
         }
-        self.prepare(&mut |visit| visit("the slice", (1, param.len()), true))?;
+        self.prepare(|show| show("the slice", (1, param.len())))?;
         self.step += 1;
         let step = Step { number: self.step, decay: self.weight_decay };
         step.take(&self.optimizer, true, param, grad, &mut self.state[0].slots);
@@ -124,36 +130,41 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         require(lambda >= 0.0 && lambda.is_finite(), "weight decay", "a finite value of at least 0", lambda)
     }
 
-    /// Holds the shapes of the trained parameters against those of the first step, which remembers them.
-    fn prepare(&mut self, each: &mut dyn FnMut(&mut dyn FnMut(&str, (usize, usize), bool))) -> Result<(), Error> {
-        let first = self.step == 0;
+    /// Gets the state ready for a step on the parameters that `each` shows (name and shape): the first step makes it,
+    /// later ones hold the shapes against it.
+    fn prepare(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
         let slots = self.optimizer.slots();
         assert!(slots <= MAX_SLOTS, "{} asks for {slots} slots, at most {MAX_SLOTS} are kept", self.optimizer.name());
-        if first {
+        if self.step == 0 {
             self.state.clear();
+            each(&mut |name, shape| self.state.push(State::new(name, shape, slots)));
+            return Ok(());
         }
-        let (state, mut seen, mut wrong) = (&mut self.state, 0, None);
-        each(&mut |name, shape, trained| {
-            if !trained {
-                return;
+        let (mut left, mut result) = (self.state.iter(), Ok(()));
+        let mut compare = |found: Option<(&str, (usize, usize))>| {
+            let expected = left.next();
+            if result.is_ok() && expected.map(|state| state.shape) != found.map(|(_, shape)| shape) {
+                result = Err(mismatch(expected, found));
             }
-            if first {
-                let zeros = vec![F::zero(); slots * shape.0 * shape.1];
-                state.push(State { name: name.to_string(), shape, slots: zeros });
-            } else if wrong.is_none() && state.get(seen).is_none_or(|state| state.shape != shape) {
-                let expected =
-                    state.get(seen).map_or("no further parameter".into(), |s| format!("{} {:?}", s.name, s.shape));
-                wrong = Some(Error::State { parameter: name.to_string(), expected, found: format!("{shape:?}") });
-            }
-            seen += 1;
-        });
-        if wrong.is_none() && seen < state.len() {
-            let State { name, shape, .. } = &state[seen];
-            let expected = format!("{name} {shape:?}");
-            wrong = Some(Error::State { parameter: name.clone(), expected, found: "no such parameter".into() });
-        }
-        wrong.map_or(Ok(()), Err)
+        };
+        each(&mut |name, shape| compare(Some((name, shape))));
+        compare(None);
+        result
     }
+}
+
+impl<F: Scalar> State<F> {
+    fn new(name: &str, shape: (usize, usize), slots: usize) -> Self {
+        Self { name: name.to_string(), shape, slots: vec![F::zero(); slots * shape.0 * shape.1] }
+    }
+}
+
+fn mismatch<F>(expected: Option<&State<F>>, found: Option<(&str, (usize, usize))>) -> Error {
+    let said =
+        |it: Option<(&str, (usize, usize))>| it.map_or("none".into(), |(name, shape)| format!("{name} {shape:?}"));
+    let expected = expected.map(|state| (&*state.name, state.shape));
+    let parameter = found.or(expected).map_or(String::new(), |(name, _)| name.to_string());
+    Error::State { parameter, expected: said(expected), found: said(found) }
 }
 
 /// What is the same for every parameter of a step.

@@ -362,3 +362,59 @@ fn gather_rows<F: Scalar>(from: &Array2<F>, indices: &[usize], to: &mut Array2<F
     }
     *to = Array2::from_shape_vec((indices.len(), width), values).expect("a row for each index");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(targets: Targets<f32>) -> Dataset<f32> {
+        Dataset::new(Array2::from_shape_fn((10, 3), |(i, j)| (3 * i + j) as f32), targets).unwrap()
+    }
+
+    fn labels() -> Targets<f32> {
+        Targets::Labels { labels: (0..10).collect(), classes: 10 }
+    }
+
+    fn dense() -> Targets<f32> {
+        Targets::Dense(Array2::from_shape_fn((10, 2), |(i, j)| (2 * i + j) as f32))
+    }
+
+    fn places(batch: &Batch<f32>) -> (*const f32, *const u8) {
+        let targets = match &batch.targets {
+            Targets::Labels { labels, .. } => labels.as_ptr().cast(),
+            Targets::Dense(values) => values.as_ptr().cast(),
+        };
+        (batch.rows.as_ptr(), targets)
+    }
+
+    #[test]
+    fn gather_stays_where_it_is() {
+        for data in [dataset(labels()), dataset(dense())] {
+            let mut batch = Batch::default();
+            data.gather(&[1, 2, 3, 4], &mut batch);
+            let first = places(&batch);
+            for indices in [&[9, 8, 7, 6][..], &[5, 5], &[0], &[4, 3, 2, 1]] {
+                data.gather(indices, &mut batch);
+                assert_eq!(places(&batch), first);
+                let expected = data.select(indices).unwrap();
+                assert_eq!((&batch.rows, &batch.targets), (expected.rows(), expected.targets()));
+            }
+        }
+    }
+
+    #[test]
+    fn gather_writes_over_anything() {
+        for (data, other) in [(dataset(labels()), dataset(dense())), (dataset(dense()), dataset(labels()))] {
+            let mut batch = Batch { rows: Array2::ones((7, 9)), targets: other.targets().clone() };
+            data.gather(&[2, 0], &mut batch);
+            let expected = data.select(&[2, 0]).unwrap();
+            assert_eq!((&batch.rows, &batch.targets), (expected.rows(), expected.targets()));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "row 10 of a data set of 10 rows")]
+    fn gather_panics_beyond_the_last_row() {
+        dataset(labels()).gather(&[10], &mut Batch::default());
+    }
+}

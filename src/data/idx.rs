@@ -230,3 +230,55 @@ impl<'a> Reader<'a> {
         Error::Format { source: self.source.into(), offset, problem }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    const HEADER: [u8; 8] = [0, 0, 8, 1, 0, 0, 0, 10];
+
+    fn end_of(stream: impl Read) -> u64 {
+        match Idx::read(stream, "a test".into(), None) {
+            Err(Error::Format { offset, problem, .. }) if problem == "expected the end, found more bytes" => offset,
+            other => panic!("expected too many bytes, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_stream_without_end_is_left_where_it_should_have_ended() {
+        assert_eq!(end_of(HEADER.chain(io::repeat(7))), 18);
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let pack = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        // A gigabyte in one megabyte.
+        let bomb = [pack(&HEADER), pack(&vec![0; 1 << 20]).repeat(1000)].concat();
+        let used = Cell::new(0);
+        let counting = Counting { stream: &bomb[..], used: &used };
+        assert_eq!(end_of(counting), 18);
+        assert!(bomb.len() > 1_000_000 && used.get() < 100_000, "{} of {} bytes were read", used.get(), bomb.len());
+    }
+
+    struct Counting<'a> {
+        stream: &'a [u8],
+        used: &'a Cell<usize>,
+    }
+
+    impl Read for Counting<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.stream.read(buffer)?;
+            self.used.set(self.used.get() + count);
+            Ok(count)
+        }
+    }
+}

@@ -233,6 +233,9 @@ fn folder(name: &str, files: &[(&str, Vec<u8>)]) -> PathBuf {
     dir
 }
 
+/// Names and contents.
+type Files<'a> = Vec<(&'a str, Vec<u8>)>;
+
 const NAMES: [&str; 4] =
     ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
@@ -256,7 +259,7 @@ fn a_folder_may_mix_plain_and_compressed() {
 fn a_bad_folder_is_named() {
     let labels = idx(&[2], &[3, 1]);
     let good = [images(), labels.clone(), images(), labels.clone()];
-    let error = |name: &str, change: &dyn Fn(&mut Vec<(&str, Vec<u8>)>)| {
+    let error = |name: &str, change: &dyn Fn(&mut Files)| {
         let mut files: Vec<_> = NAMES.into_iter().zip(good.clone()).collect();
         change(&mut files);
         let dir = folder(name, &files);

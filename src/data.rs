@@ -26,6 +26,14 @@ pub use normalize::Normalizer;
 pub(crate) use shuffle::shuffle;
 
 /// What a network should answer, one target a row.
+///
+/// ```
+/// use gradus::{Targets, ndarray::array};
+///
+/// let labels = Targets::<f32>::Labels { labels: vec![1, 0], classes: 3 };
+/// let one_hot = Targets::Dense(array![[0.0_f32, 1.0, 0.0], [1.0, 0.0, 0.0]]);
+/// assert_eq!((labels.len(), labels.width()), (one_hot.len(), one_hot.width()));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets<F = f32> {
     /// A class for each row.
@@ -208,6 +216,13 @@ impl<F: Scalar> Dataset<F> {
     ///
     /// The order is decided by the numbers of `rng` alone: the same generator gives the same order on every
     /// platform.
+    ///
+    /// ```
+    /// # use gradus::{Dataset, ndarray::array};
+    /// let data = Dataset::<f32>::classification(array![[0.], [1.], [2.], [3.]], vec![0, 1, 2, 3], 4)?;
+    /// assert_eq!(data.shuffle(&mut gradus::rng(42)).labels(), Some(&[2, 1, 0, 3][..]));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn shuffle(self, rng: &mut impl Rng) -> Self {
         let mut order: Vec<usize> = (0..self.len()).collect();
         shuffle(&mut order, rng);
@@ -241,7 +256,7 @@ impl<F: Scalar> Dataset<F> {
     /// How many rows a fraction is, such that some are and some are not.
     fn held_back(&self, fraction: f64) -> Result<usize, Error> {
         let all = self.len();
-        require(fraction > 0.0 && fraction < 1.0, "fraction held back", "a number between 0 and 1", fraction)?;
+        require(fraction > 0.0 && fraction < 1.0, "fraction_held_back", "a number between 0 and 1", fraction)?;
         let held_back = (fraction * all as f64).round() as usize;
         let empty = |part: &str| Err(Error::Empty { what: format!("{part} rows ({fraction} of {all} held back)") });
         match held_back {
@@ -379,26 +394,30 @@ mod tests {
         Targets::Dense(Array2::from_shape_fn((10, 2), |(i, j)| (2 * i + j) as f32))
     }
 
-    fn places(batch: &Batch<f32>) -> (*const f32, *const u8) {
-        let targets = match &batch.targets {
-            Targets::Labels { labels, .. } => labels.as_ptr().cast(),
-            Targets::Dense(values) => values.as_ptr().cast(),
+    /// How much each buffer can hold.
+    fn capacities(batch: Batch<f32>) -> (usize, usize) {
+        let capacity = |values: Array2<f32>| values.into_raw_vec_and_offset().0.capacity();
+        let targets = match batch.targets {
+            Targets::Labels { labels, .. } => labels.capacity(),
+            Targets::Dense(values) => capacity(values),
         };
-        (batch.rows.as_ptr(), targets)
+        (capacity(batch.rows), targets)
     }
 
     #[test]
-    fn gather_stays_where_it_is() {
+    fn gather_keeps_its_buffers() {
         for data in [dataset(labels()), dataset(dense())] {
             let mut batch = Batch::default();
             data.gather(&[1, 2, 3, 4], &mut batch);
-            let first = places(&batch);
-            for indices in [&[9, 8, 7, 6][..], &[5, 5], &[0], &[4, 3, 2, 1]] {
+            let place = batch.rows.as_ptr();
+            for indices in [&[9, 8, 7, 6][..], &[5, 5], &[4, 3, 2, 1], &[0]] {
                 data.gather(indices, &mut batch);
-                assert_eq!(places(&batch), first);
                 let expected = data.select(indices).unwrap();
                 assert_eq!((&batch.rows, &batch.targets), (expected.rows(), expected.targets()));
+                assert_eq!(batch.rows.as_ptr(), place);
             }
+            let (rows, targets) = capacities(batch);
+            assert!(rows >= 12 && targets >= 4, "room for 4 rows was {rows} and {targets} after 1");
         }
     }
 

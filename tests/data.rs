@@ -3,12 +3,7 @@
 use std::collections::BTreeSet;
 
 use gradus::ndarray::{Array2, ShapeBuilder, array, s};
-use gradus::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
-use gradus::{Dataset, Digits, Error, Normalizer, Targets};
-
-fn rng(seed: u64) -> Xoshiro256PlusPlus {
-    Xoshiro256PlusPlus::seed_from_u64(seed)
-}
+use gradus::{Dataset, Digits, Error, Normalizer, Targets, rng};
 
 /// Row `i` is `[i, 10 i]`, its class `i mod 3`.
 fn numbered(count: usize) -> Dataset<f64> {
@@ -49,8 +44,8 @@ fn bad_data_is_named() {
     assert_eq!(labels(Array2::zeros((2, 1)), vec![0, 0], 0), "classes: expected at least one, found none");
     assert_eq!(labels(Array2::zeros((2, 1)), vec![0], 2), "targets: expected 2, found 1");
     assert_eq!(
-        labels(Array2::zeros((3, 1)), vec![1, 2, 5], 3),
-        "row 2: expected a label below 3 (the number of classes), found 5"
+        labels(Array2::zeros((3, 1)), vec![1, 2, 3], 3),
+        "row 2: expected a label below 3 (the number of classes), found 3"
     );
     assert_eq!(
         labels(array![[0.0, 0.0], [0.0, f64::NAN]], vec![0, 0], 1),
@@ -98,7 +93,7 @@ fn split_holds_back_the_first_rows_and_loses_none() {
 #[test]
 fn split_refuses_what_leaves_a_part_empty() {
     for fraction in [0.0, 1.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
-        let expected = format!("fraction held back: expected a number between 0 and 1, found {fraction}");
+        let expected = format!("fraction_held_back: expected a number between 0 and 1, found {fraction}");
         assert_eq!(message(numbered(10).split(fraction)), expected);
         assert_eq!(message(numbered(10).stratified_split(fraction, &mut rng(1))), expected);
     }
@@ -154,7 +149,7 @@ fn batches_cover_every_row_once() {
 
         assert_eq!(data.batches(5).unwrap().len(), 2);
         assert_eq!(data.batches(usize::MAX).unwrap().count(), 1);
-        assert_eq!(message(data.batches(0)), "batch size: expected at least 1, found 0");
+        assert_eq!(message(data.batches(0)), "batch_size: expected at least 1, found 0");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gradus::ndarray::array;
-use gradus::rand::{Rng, RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use gradus::rand::{Rng, RngExt};
 use gradus::{Dataset, Error, Idx, mnist};
 
 fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
@@ -166,7 +166,7 @@ fn noise(rng: &mut impl Rng) -> Vec<u8> {
 
 #[test]
 fn noise_gives_an_array_or_an_error() {
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut rng = gradus::rng(1);
     let (mut good, mut bad, mut sets, mut last) = (0, 0, 0, parse(&images()).unwrap());
     for _ in 0..30_000 {
         let bytes = noise(&mut rng);

@@ -46,7 +46,7 @@ impl<F: Scalar> Dataset<F> {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn batches(&self, batch_size: usize) -> Result<Batches<'_, F>, Error> {
-        require(batch_size > 0, "batch size", "at least 1", batch_size as f64)?;
+        require(batch_size > 0, "batch_size", "at least 1", batch_size as f64)?;
         Ok(Batches { data: self, size: batch_size, next: 0 })
     }
 }

@@ -27,9 +27,8 @@ impl<F: Scalar> Dataset<F> {
     ///
     /// ```
     /// use gradus::Digits;
-    /// use gradus::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
     ///
-    /// let digits = Digits::load::<f32>()?.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(1));
+    /// let digits = Digits::load::<f32>()?.shuffle(&mut gradus::rng(1));
     /// for (train, validation) in digits.k_fold(5)? {
     ///     assert_eq!(train.len() + validation.len(), 1797);
     ///     // ... fit a new network to `train`, judge it by `validation`
@@ -76,10 +75,10 @@ impl<F: Scalar> Dataset<F> {
     /// rounded down, and one more for those classes that lose most by it.
     ///
     /// ```
-    /// # use gradus::{Dataset, ndarray::Array2, rand::{SeedableRng, rngs::Xoshiro256PlusPlus}};
+    /// # use gradus::{Dataset, ndarray::Array2};
     /// let labels: Vec<usize> = (0..100).map(|i| usize::from(i >= 90)).collect(); // 90 of class 0, 10 of class 1
     /// let data = Dataset::<f32>::classification(Array2::zeros((100, 3)), labels, 2)?;
-    /// let (_train, held_back) = data.stratified_split(0.2, &mut Xoshiro256PlusPlus::seed_from_u64(1))?;
+    /// let (_train, held_back) = data.stratified_split(0.2, &mut gradus::rng(1))?;
     /// assert_eq!(held_back.labels().unwrap().iter().sum::<usize>(), 2); // of 20
     /// # Ok::<(), gradus::Error>(())
     /// ```

@@ -46,6 +46,13 @@ pub struct Idx {
 
 impl Idx {
     /// Reads a file. Whether it is compressed is told by its content, not by its name.
+    ///
+    /// ```no_run
+    /// let letters = gradus::Idx::open("emnist-letters-train-images-idx3-ubyte.gz")?;
+    /// let labels = gradus::Idx::open("emnist-letters-train-labels-idx1-ubyte.gz")?;
+    /// let data = letters.with_labels::<f32>(&labels, 255, 27)?;
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = File::open(path).map_err(Error::io("open", path))?;

@@ -59,7 +59,15 @@ impl Normalizer {
         Self { deviation: deviation.collect(), mean: first.iter().zip(&shift).map(|(x, shift)| x + shift).collect() }
     }
 
-    /// Rows on the same scale, for a network that was trained on normalized ones.
+    /// Rows on the same scale, for a network that was trained on normalized ones. An error if they have
+    /// another width.
+    ///
+    /// ```
+    /// # use gradus::{Normalizer, ndarray::array};
+    /// let normalizer = Normalizer { mean: vec![5.0, 0.0], deviation: vec![2.0, 1.0] };
+    /// assert_eq!(normalizer.apply(array![[9.0_f32, 3.0]])?, array![[2.0, 3.0]]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn apply<F: Scalar>(&self, mut rows: Array2<F>) -> Result<Array2<F>, Error> {
         for (what, found) in [("means", self.mean.len()), ("deviations", self.deviation.len())] {
             if found != rows.ncols() {

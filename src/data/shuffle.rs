@@ -33,7 +33,7 @@ pub(crate) fn below<R: Rng + ?Sized>(bound: usize, rng: &mut R) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+    use crate::rng;
 
     /// A generator that gives what it is told to.
     struct Told(Vec<u64>);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn every_order_is_as_likely() {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let mut rng = rng(1);
         let mut counts = std::collections::BTreeMap::new();
         for _ in 0..24_000 {
             let mut items = [0, 1, 2, 3];
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn the_order_of_a_seed_never_changes() {
         let mut items: Vec<usize> = (0..10).collect();
-        shuffle(&mut items, &mut Xoshiro256PlusPlus::seed_from_u64(42));
+        shuffle(&mut items, &mut rng(42));
         // Worked out apart from `rand`, from the published SplitMix64 and xoshiro256++.
         assert_eq!(items, [5, 3, 1, 0, 9, 6, 4, 7, 2, 8]);
     }

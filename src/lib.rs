@@ -1,4 +1,42 @@
-//! gradus
+//! Multilayer neural networks that train fast on a CPU, in code you can read next to chapter 6 of
+//! *Deep Learning from Scratch*.
+//!
+//! ```no_run
+//! use gradus::prelude::*;
+//!
+//! let mut rng = gradus::rng(42);
+//! let (train, test) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
+//! let mut net = Sequential::<f32>::input(train.width())
+//!     .affine(100, Init::He).batch_norm().relu().dropout(0.2)
+//!     .affine(train.classes(), Init::Xavier)
+//!     .build(&mut rng)?;
+//! let history = Trainer::new(SoftmaxCrossEntropy, Adam::default()).epochs(20).validate(&test).fit(&mut net, &train)?;
+//! println!("{:.1} %", 100.0 * net.accuracy(&test)?);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Contents
+//!
+//! | for | see |
+//! |---|---|
+//! | networks | [`Sequential`] and its [`Builder`], [`Init`] |
+//! | layers | [`Layer`], [`Param`], [`Role`]; [`Affine`], [`Sigmoid`], [`ReLU`], [`Tanh`], [`BatchNorm`], [`Dropout`] |
+//! | losses | [`Loss`]; [`SoftmaxCrossEntropy`], [`MeanSquaredError`], [`BinaryCrossEntropy`] |
+//! | optimizers | [`Optimizer`], [`Updater`], [`WeightDecay`]; [`SGD`], [`Momentum`], [`AdaGrad`], [`Adam`] |
+//! | training | [`Trainer`], [`History`], [`Epoch`], [`Sampling`] |
+//! | data | [`Dataset`], [`Targets`], [`Digits`], [`mnist`](mnist()), [`Idx`], [`Normalizer`], [`KFold`] |
+//! | checking your own layers | [`check`] |
+//! | errors | [`Error`] |
+//! | numbers | [`Scalar`], [`rng`](rng()), [`vectorize`] |
+//!
+//! # Conventions
+//!
+//! - A batch is a matrix with a row a sample: `(N, width)`. Weights are `(in, out)`, `y = x W + b`.
+//! - `f32` where nothing is said; `f64` everywhere else is a type parameter away.
+//! - `&mut self` trains, `&self` infers: no mode to forget.
+//! - Randomness is an argument. The same seed gives the same bits on any number of threads.
+//! - What the world gets wrong (data, files, hyper-parameters, a run that diverges) returns an [`Error`]; what the
+//!   calling code gets wrong (a `backward` without a `forward`) panics, and the function says so under *Panics*.
 
 pub mod check;
 mod data;
@@ -36,3 +74,8 @@ pub mod prelude {
         Sigmoid, SoftmaxCrossEntropy, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
     };
 }
+
+/// The code of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

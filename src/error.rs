@@ -75,6 +75,26 @@ pub enum Error {
         /// The value it has.
         found: f64,
     },
+    /// A dimension of a search space cannot be searched.
+    Dimension {
+        /// Its name.
+        name: String,
+        /// What it should have.
+        expected: String,
+        /// The range it has.
+        found: String,
+    },
+    /// The log of another hyper-parameter study, or of another way of searching.
+    Study {
+        /// The log.
+        path: PathBuf,
+        /// Where the two part.
+        what: String,
+        /// What this study has there.
+        expected: String,
+        /// What the log has there.
+        found: String,
+    },
     /// An optimizer's state belongs to another network.
     State {
         /// The parameter where the two part.
@@ -137,6 +157,14 @@ impl fmt::Display for Error {
             }
             Self::Targets { what, expected, found } => write!(f, "{what}: expected {expected}, found {found}"),
             Self::Hyperparameter { name, expected, found } => write!(f, "{name}: expected {expected}, found {found}"),
+            Self::Dimension { name, expected, found } => {
+                write!(f, "dimension {name}: expected {expected}, found {found}")
+            }
+            Self::Study { path, what, expected, found } => write!(
+                f,
+                "{} is the log of another study: they differ in {what}: expected {expected}, found {found}",
+                path.display()
+            ),
             Self::State { parameter, expected, found } => write!(
                 f,
                 "the optimizer's state belongs to another network: at {parameter} it was made for {expected}, found {found}"

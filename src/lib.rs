@@ -48,6 +48,7 @@ mod loss;
 mod optim;
 mod rng;
 mod scalar;
+pub mod search;
 mod sequential;
 mod train;
 

@@ -1,0 +1,162 @@
+//! Successive halving and Hyperband: many points get a small budget, the best of them a larger one.
+
+use std::collections::BTreeMap;
+
+use super::Study;
+use super::study::rank;
+use super::trial::{Failure, State, Trial, TrialRecord};
+use crate::error::{Error, require};
+
+/// Budgets that grow by a factor: `min`, `min · factor`, … `max`, in steps of training (mostly epochs).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budgets {
+    /// What every trial gets at first.
+    pub min: usize,
+    /// What the last ones get.
+    pub max: usize,
+    /// By how much the budget grows, and the number of trials shrinks.
+    pub factor: usize,
+}
+
+impl Default for Budgets {
+    /// 1, 3, 9, 27, 81.
+    fn default() -> Self {
+        Self { min: 1, max: 81, factor: 3 }
+    }
+}
+
+impl Budgets {
+    /// The budgets one after the other; the last is `max`, even if that is no more than a part of a step away.
+    pub fn rungs(&self) -> Vec<usize> {
+        let mut rungs = vec![];
+        let mut budget = self.min;
+        while budget < self.max {
+            rungs.push(budget);
+            budget = budget.saturating_mul(self.factor);
+        }
+        rungs.push(self.max);
+        rungs
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        require(self.min >= 1, "the smallest budget", "at least 1", self.min as f64)?;
+        let expected = format!("at least the smallest, {}", self.min);
+        require(self.max >= self.min, "the largest budget", &expected, self.max as f64)?;
+        require(self.factor >= 2, "the factor between budgets", "at least 2", self.factor as f64)
+    }
+}
+
+impl Study {
+    /// Successive halving (Jamieson and Talwalkar 2016): `trials` random points get the smallest budget, the best
+    /// `1 / factor` of them `factor` times as much, and so on to the largest budget. A rung begins when the one
+    /// before is finished, so threads and processes change nothing.
+    ///
+    /// The objective is told its [`budget`](Trial::budget), in all, and is called once a rung. If it can, it goes on
+    /// where it was: it [`keep`](Trial::keep)s its network and trainer and [`resume`](Trial::resume)s them. If there
+    /// is nothing to resume it begins anew and trains for the whole budget; as the trial's seed and generator are the
+    /// same each time, it comes to the same network.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// use gradus::search::{Budgets, Space, Study};
+    ///
+    /// let (train, validation) = Digits::load::<f32>()?.shuffle(&mut gradus::rng(1)).take(300)?.split(0.3)?;
+    /// let mut study = Study::maximize(Space::new().log_uniform("learning_rate", 1e-5..1e-1), 42)?;
+    /// study.successive_halving(9, Budgets { min: 1, max: 9, factor: 3 }, |trial| {
+    ///     let (mut net, mut trainer, done) = match trial.resume() {
+    ///         Some(state) => state,
+    ///         None => {
+    ///             let net = Sequential::mlp(train.width(), &[20], train.classes()).build(trial.rng())?;
+    ///             let adam = Adam { learning_rate: trial.f64("learning_rate") as f32, ..Adam::default() };
+    ///             (net, Trainer::new(SoftmaxCrossEntropy, adam).seed(trial.seed()), 0)
+    ///         }
+    ///     };
+    ///     let budget = trial.budget().unwrap_or(9);
+    ///     trainer = trainer.epochs(budget - done);
+    ///     trainer.fit(&mut net, &train)?;
+    ///     let accuracy = net.accuracy(&validation)?;
+    ///     trial.keep((net, trainer, budget));
+    ///     Ok(accuracy)
+    /// })?;
+    /// assert_eq!(study.best().unwrap().budget, Some(9));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Budgets that do not grow from at least 1; and as [`random`](Self::random).
+    pub fn successive_halving<O>(&mut self, trials: usize, budgets: Budgets, objective: O) -> Result<(), Error>
+    where
+        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
+    {
+        budgets.check()?;
+        self.halve(trials, &budgets.rungs(), budgets.factor, &objective)
+    }
+
+    /// Hyperband (Li et al. 2018): successive halving several times over, from many trials at the smallest budget to
+    /// few that get the largest at once, each about as costly as the others; so that it does not hang on
+    /// whether short training tells good points from bad.
+    ///
+    /// With `s + 1` budgets there are the brackets `b = s … 0`: `⌈(s + 1) / (b + 1) · factor^b⌉` trials that begin at
+    /// the `b`-th budget from the top.
+    ///
+    /// # Errors
+    /// As [`successive_halving`](Self::successive_halving).
+    pub fn hyperband<O>(&mut self, budgets: Budgets, objective: O) -> Result<(), Error>
+    where
+        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
+    {
+        budgets.check()?;
+        let rungs = budgets.rungs();
+        for first in 0..rungs.len() {
+            let bracket = rungs.len() - 1 - first;
+            let growth = budgets.factor.saturating_pow(bracket as u32);
+            let trials = (rungs.len() * growth).div_ceil(bracket + 1);
+            self.halve(trials, &rungs[first..], budgets.factor, &objective)?;
+        }
+        Ok(())
+    }
+
+    fn halve<O>(&mut self, trials: usize, rungs: &[usize], factor: usize, objective: &O) -> Result<(), Error>
+    where
+        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
+    {
+        let sizes = rungs.iter().scan(trials, |left, _| Some(std::mem::replace(left, (*left / factor).max(1))));
+        let progress = self.bar(sizes.clone().sum());
+        let mut numbers: Vec<usize> = (self.next..self.next + trials).collect();
+        let mut states: BTreeMap<usize, State> = BTreeMap::new();
+        for ((rung, &budget), size) in rungs.iter().enumerate().zip(sizes) {
+            if rung > 0 {
+                numbers = self.best_of(&numbers, rung - 1, size);
+            }
+            let jobs = numbers.iter().map(|&number| {
+                let mut job = self.job(number, self.space.sample(self.seed, number));
+                (job.key, job.budget, job.state) = ((number, rung), Some(budget), states.remove(&number));
+                job
+            });
+            states = self.run(jobs.collect(), &progress, objective)?;
+        }
+        self.next += trials;
+        Ok(())
+    }
+
+    /// The best `count` of these trials on one rung, in the order of their numbers.
+    fn best_of(&self, numbers: &[usize], rung: usize, count: usize) -> Vec<usize> {
+        let records = numbers.iter().filter_map(|&number| self.records.get(&(number, rung)));
+        let ranked = rank(records.collect(), self.direction);
+        let mut best: Vec<usize> = ranked.iter().take(count).map(|record: &&TrialRecord| record.number).collect();
+        best.sort_unstable();
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Budgets;
+
+    #[test]
+    fn rungs_grow_to_the_largest_budget() {
+        assert_eq!(Budgets::default().rungs(), [1, 3, 9, 27, 81]);
+        assert_eq!(Budgets { min: 2, max: 50, factor: 4 }.rungs(), [2, 8, 32, 50]);
+        assert_eq!(Budgets { min: 5, max: 5, factor: 2 }.rungs(), [5]);
+    }
+}

@@ -1,0 +1,196 @@
+//! Narrowing: the next round searches where this one was best.
+
+use std::fmt;
+
+use super::Study;
+use super::space::{Dimension, Space, Value};
+use super::study::rank;
+use super::trial::TrialRecord;
+use crate::error::{Error, require};
+
+/// No range becomes smaller than this share of what it was.
+const FLOOR: f64 = 0.1;
+
+/// An option that chance alone would have put among the best this often, on average, and that is not there, goes:
+/// it would be missing by bad luck in one case of `e³`, 5 %.
+const EXPECTED: f64 = 3.0;
+
+/// What [`Study::narrow`] did; prints as a table.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Narrowing {
+    /// The round that ends, from 1.
+    pub round: usize,
+    /// How many trials it had with a score.
+    pub trials: usize,
+    /// How many of them were the best.
+    pub kept: usize,
+    /// The space of that round.
+    pub before: Space,
+    /// The space of the next.
+    pub after: Space,
+}
+
+impl Study {
+    /// Ends a round: shrinks each range to what the best `share` of the round's trials cover, and a margin. The next
+    /// trials come from the narrowed space.
+    ///
+    /// With `m` best trials whose values span `[a, b]` of a range (on its own scale, linear or logarithmic), the new
+    /// range is `[a - g, b + g]` for the mean gap `g = (b - a) / (m - 1)` between neighbours: were the `m` spread
+    /// evenly over some interval, this would be it. A new range lies within the old one and has at least a tenth of
+    /// its length (whole numbers: at least two values). An option of a choice goes if none of the best has it,
+    /// provided that chance would have put it there three times; so at least one stays.
+    ///
+    /// ```
+    /// # use gradus::search::{Space, Study};
+    /// # let mut study = Study::maximize(Space::new().uniform("x", 0.0..1.0), 1)?;
+    /// # study.random(20, |trial| Ok(-(trial.f64("x") - 0.3).powi(2)))?;
+    /// println!("{}", study.narrow(0.2)?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A share that is not above 0 and at most 1; a round without any score.
+    pub fn narrow(&mut self, share: f64) -> Result<Narrowing, Error> {
+        require(share > 0.0 && share <= 1.0, "share of trials to keep", "above 0 and at most 1", share)?;
+        let trials = self.trials().into_iter().filter(|trial| trial.round == self.round).collect();
+        let ranked = rank(trials, self.direction);
+        if ranked.is_empty() {
+            return Err(Error::Empty { what: format!("trials with a score in round {}", self.round) });
+        }
+        let kept = ((share * ranked.len() as f64).ceil() as usize).clamp(1, ranked.len());
+        let dimensions = self.space.dimensions().map(|(name, dimension)| {
+            let narrowed = narrowed(dimension, &values(&ranked[..kept], name), &values(&ranked, name));
+            (name.to_string(), narrowed)
+        });
+        let after = Space::from_dimensions(dimensions.collect());
+        let (round, trials) = (self.round, ranked.len());
+        let before = std::mem::replace(&mut self.space, after.clone());
+        self.round += 1;
+        Ok(Narrowing { round, trials, kept, before, after })
+    }
+}
+
+fn values<'a>(trials: &[&'a TrialRecord], name: &str) -> Vec<&'a Value> {
+    trials.iter().filter_map(|trial| trial.point.get(name)).collect()
+}
+
+fn narrowed(dimension: &Dimension, best: &[&Value], all: &[&Value]) -> Dimension {
+    match dimension {
+        Dimension::Choice(options) => {
+            let count = |values: &[&Value], option: &str| {
+                values.iter().filter(|value| matches!(value, Value::Choice(own) if own == option)).count() as f64
+            };
+            let expected = |option: &str| count(all, option) * best.len() as f64 / all.len() as f64;
+            let stays = |option: &&String| count(best, option) > 0.0 || expected(option) < EXPECTED;
+            Dimension::Choice(options.iter().filter(stays).cloned().collect())
+        }
+        _ => {
+            let places: Vec<f64> = best.iter().filter_map(|value| dimension.place(value)).collect();
+            part(dimension, covered(&places))
+        }
+    }
+}
+
+/// The part of `[0, 1]` that these places cover, with its margin.
+fn covered(places: &[f64]) -> (f64, f64) {
+    let (low, high) = places.iter().fold((1.0f64, 0.0f64), |(low, high), &u| (low.min(u), high.max(u)));
+    if low > high {
+        return (0.0, 1.0); // nothing to go by
+    }
+    let gap = (high - low) / (places.len() as f64 - 1.0).max(1.0);
+    let (low, high) = (low - gap, high + gap);
+    let missing = (FLOOR - (high - low)).max(0.0) / 2.0;
+    let (low, high) = (low - missing, high + missing);
+    // Moved, not cut, where it reaches out of the old range, so that the floor holds at the ends too.
+    let (low, high) = if high > 1.0 { (low.min(1.0 - FLOOR), 1.0) } else { (low, high) };
+    if low < 0.0 { (0.0, high.max(FLOOR)) } else { (low, high) }
+}
+
+/// The part of a range from `u = low` to `high`.
+fn part(dimension: &Dimension, (low, high): (f64, f64)) -> Dimension {
+    let narrowed = |u: f64| dimension.value(u);
+    match (dimension, narrowed(low), narrowed(high)) {
+        // An end that stays, stays to the last bit.
+        (Dimension::Float { low: from, high: to, log }, Value::Float(a), Value::Float(b)) => Dimension::Float {
+            low: if low <= 0.0 { *from } else { a },
+            high: if high >= 1.0 { *to } else { b },
+            log: *log,
+        },
+        (Dimension::Int { low: from, high: to, log }, Value::Int(a), Value::Int(b)) => {
+            let b = if a == b && b < *to { b + 1 } else { b };
+            let a = if a == b && a > *from { a - 1 } else { a };
+            Dimension::Int { low: a, high: b, log: *log }
+        }
+        _ => dimension.clone(),
+    }
+}
+
+impl fmt::Display for Narrowing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { round, trials, kept, .. } = self;
+        write!(f, "round {round}: the best {kept} of {trials} trials cover")?;
+        let shown = |dimension: &Dimension| match dimension {
+            Dimension::Float { low, high, .. } => format!("{}..{}", Value::Float(*low), Value::Float(*high)),
+            Dimension::Int { low, high, .. } => format!("{low}..={high}"),
+            Dimension::Choice(options) => format!("[{}]", options.join(", ")),
+        };
+        let pairs = || self.before.dimensions().zip(self.after.dimensions());
+        let name_width = pairs().map(|((name, _), _)| name.chars().count()).max().unwrap_or(0);
+        let width = pairs().map(|((_, before), _)| shown(before).chars().count()).max().unwrap_or(0);
+        for ((name, before), (_, after)) in pairs() {
+            let share = 100.0 * length(before, after);
+            let (before, after) = (shown(before), shown(after));
+            write!(f, "\n  {name:<name_width$}  {before:<width$} -> {after} ({share:.0} %)")?;
+        }
+        Ok(())
+    }
+}
+
+/// How much of a range is left, on its own scale.
+fn length(before: &Dimension, after: &Dimension) -> f64 {
+    let place = |value: Value| before.place(&value).unwrap_or(0.0);
+    match (before, after) {
+        (_, Dimension::Float { low, high, .. }) => place(Value::Float(*high)) - place(Value::Float(*low)),
+        (Dimension::Int { low: from, high: to, .. }, Dimension::Int { low, high, .. }) => {
+            (*high as f64 - *low as f64 + 1.0) / (*to as f64 - *from as f64 + 1.0)
+        }
+        (Dimension::Choice(all), Dimension::Choice(left)) => left.len() as f64 / all.len() as f64,
+        _ => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_of_the_mean_gap_within_the_old_range_and_never_nothing() {
+        let close = |(a, b): (f64, f64), (c, d): (f64, f64)| (a - c).abs() < 1e-12 && (b - d).abs() < 1e-12;
+        assert!(close(covered(&[0.3, 0.4, 0.5]), (0.2, 0.6)));
+        assert!(close(covered(&[0.5]), (0.45, 0.55)), "{:?}", covered(&[0.5]));
+        assert!(close(covered(&[1.0]), (0.9, 1.0)));
+        assert!(close(covered(&[0.0, 0.001]), (0.0, 0.1)));
+        assert!(close(covered(&[0.1, 0.9]), (0.0, 1.0)));
+        assert!(close(covered(&[0.98, 0.99]), (0.9, 1.0)));
+    }
+
+    #[test]
+    fn whole_numbers_keep_two_values() {
+        let range = Dimension::Int { low: 1, high: 5, log: false };
+        let five = Value::Int(5);
+        assert_eq!(narrowed(&range, &[&five], &[&five]), Dimension::Int { low: 4, high: 5, log: false });
+        let one = Dimension::Int { low: 3, high: 3, log: false };
+        assert_eq!(narrowed(&one, &[&Value::Int(3)], &[&Value::Int(3)]), one);
+    }
+
+    #[test]
+    fn an_option_goes_only_when_chance_does_not_explain_its_absence() {
+        let options = Dimension::Choice(["good", "bad", "rare"].map(String::from).into());
+        let value = |name: &str| Value::Choice(name.into());
+        let (good, bad, rare) = (value("good"), value("bad"), value("rare"));
+        let all: Vec<&Value> = [vec![&good; 20], vec![&bad; 19], vec![&rare; 1]].concat();
+        assert_eq!(narrowed(&options, &[&good; 8], &all), Dimension::Choice(vec!["good".into(), "rare".into()]));
+        assert_eq!(narrowed(&options, &[&good; 4], &all), options);
+    }
+}

@@ -71,76 +71,131 @@ impl Display for Report {
 /// assert!(report.worst() < 1e-7, "{report}");
 /// # Ok::<(), gradus::Error>(())
 /// ```
+///
+/// The network is left as it was, but for the gradients.
+///
+/// # Panics
+/// Rows or targets do not fit the network.
+#[track_caller]
 pub fn gradients(net: &mut dyn Layer<f64>, loss: &dyn Loss<f64>, rows: &Array2<f64>, targets: &Targets<f64>) -> Report {
-    let generators = keep_generators(net);
+    let before = Kept::of(net);
     let output = net.forward(rows.clone());
     let (_, grad) = loss.value_and_grad(output, targets);
-    compare(net, grad, rows, &generators, &|output| loss.value(output, targets))
+    let report = compare(net, grad, rows, &before.generators, &|output| loss.value(output, targets));
+    before.restore(net);
+    report
 }
 
 /// Holds a layer of your own to the contract of [`Layer`], with random rows of `width` values.
 ///
-/// Checked are: the promised output width, also when the batch gets shorter and longer again; parameters shown in
-/// the same order to read and to change; gradients of the shape of their values, overwritten and not accumulated,
-/// the same from `backward_params`; and every gradient against the numerical one, to a relative 1e-6.
+/// Checked are: the promised output width, also when the batch gets shorter and longer again, in standard layout;
+/// `infer` the same when asked twice; parameters shown in the same order to read and to change, each with a name of
+/// its own; gradients of the shape of their values, overwritten and not accumulated, the same from
+/// `backward_params`; and every gradient against the numerical one, to a relative 1e-6.
+///
+/// The layer is left as it was, but for the gradients.
+///
+/// ```
+/// # use gradus::ndarray::Array2;
+/// use gradus::{Layer, check};
+/// #[derive(Debug)]
+/// struct Double;
+/// impl Layer<f64> for Double {
+///     fn forward(&mut self, input: Array2<f64>) -> Array2<f64> {
+///         self.infer(input)
+///     }
+///     fn backward(&mut self, grad: Array2<f64>) -> Array2<f64> {
+///         grad // wrong: 2 grad
+///     }
+///     fn infer(&self, input: Array2<f64>) -> Array2<f64> {
+///         input * 2.0
+///     }
+/// }
+/// let error = check::layer(&mut Double, 3, &mut gradus::rng(1)).unwrap_err();
+/// assert!(error.to_string().contains("backward is not the derivative of forward"));
+/// ```
 ///
 /// # Errors
 /// [`Error::Contract`] says which promise is broken; whatever [`Layer::width`] says.
 pub fn layer(layer: &mut dyn Layer<f64>, width: usize, rng: &mut impl Rng) -> Result<Report, Error> {
-    let name = layer.name();
-    let broken = |problem: String| Err(Error::Contract { layer: name.clone(), problem });
     let out = layer.width(width)?;
+    let before = Kept::of(layer);
     let mut normal =
         |rows, columns| Array2::from_shape_simple_fn((rows, columns), || rng.sample::<f64, _>(StandardNormal));
     let (x, weights) = (normal(5, width), normal(5, out));
-    let generators = keep_generators(layer);
-    for rows in [5, 3, 5] {
-        let y = layer.forward(normal(rows, width));
-        if y.dim() != (rows, out) {
-            return broken(format!("forward: expected an output of shape ({rows}, {out}), found {:?}", y.dim()));
+    let result = [5, 3, 5]
+        .into_iter()
+        .try_for_each(|rows| shapes(layer, normal(rows, width), out))
+        .and_then(|()| parameters(layer))
+        .and_then(|()| derivatives(layer, &x, &weights, &before.generators));
+    before.restore(layer);
+    result.map_err(|problem| Error::Contract { layer: layer.name(), problem })
+}
+
+/// Every pass gives the shape it has to give.
+fn shapes(layer: &mut dyn Layer<f64>, x: Array2<f64>, out: usize) -> Result<(), String> {
+    let (inputs, outputs) = (x.dim(), (x.nrows(), out));
+    let expect = |pass: &str, expected, found: &Array2<f64>| {
+        if found.dim() != expected {
+            return Err(format!("{pass}: expected an array of shape {expected:?}, found {:?}", found.dim()));
         }
-        let dx = layer.backward(y);
-        if dx.dim() != (rows, width) {
-            return broken(format!("backward: expected dL/d input of shape ({rows}, {width}), found {:?}", dx.dim()));
-        }
-        let y = layer.infer(normal(rows, width));
-        if y.dim() != (rows, out) {
-            return broken(format!("infer: expected an output of shape ({rows}, {out}), found {:?}", y.dim()));
-        }
+        let problem = || format!("{pass}: expected an array in standard layout, found strides {:?}", found.strides());
+        if found.is_standard_layout() { Ok(()) } else { Err(problem()) }
+    };
+    let y = layer.forward(x.clone());
+    expect("forward", outputs, &y)?;
+    let dx = layer.backward(y);
+    expect("backward", inputs, &dx)?;
+    let y = layer.infer(x.clone());
+    expect("infer", outputs, &y)?;
+    if y != layer.infer(x.clone()) {
+        return Err("infer: expected the same output for the same input, found another".into());
     }
-    let (mut read, mut changed, mut shapes) = (Vec::new(), Vec::new(), None);
+    let y = layer.forward(x);
+    expect("backward_params", inputs, &layer.backward_params(y))
+}
+
+/// The same parameters are shown to read and to change; they have names and gradients of their own.
+fn parameters(layer: &mut dyn Layer<f64>) -> Result<(), String> {
+    let (mut read, mut changed, mut shapes) = (Vec::new(), Vec::new(), Ok(()));
     layer.params(&mut |param| read.push((param.name.clone(), param.value.clone())));
     layer.params_mut(&mut |param| {
         changed.push((param.name.clone(), param.value.clone()));
         if param.role.is_trained() && param.grad.dim() != param.value.dim() {
-            shapes = Some(format!("{param:?}: its gradient has the shape {:?}", param.grad.dim()));
+            shapes = Err(format!("{param:?}: its gradient has the shape {:?}", param.grad.dim()));
         }
     });
     if read != changed {
-        return broken("params and params_mut show different parameters".into());
+        return Err("params and params_mut show different parameters".into());
     }
-    if let Some(problem) = shapes {
-        return broken(problem);
+    let twice = read.iter().enumerate().find(|(i, (name, _))| read[..*i].iter().any(|(before, _)| before == name));
+    if let Some((_, (name, _))) = twice {
+        return Err(format!("two parameters have the name {name}"));
     }
-    restore_generators(layer, &generators);
+    shapes
+}
+
+/// Both backward passes give the derivative of `forward`.
+fn derivatives(
+    layer: &mut dyn Layer<f64>,
+    x: &Array2<f64>,
+    weights: &Array2<f64>,
+    generators: &[Generator],
+) -> Result<Report, String> {
+    restore_generators(layer, generators);
     layer.forward(x.clone());
-    let dx = layer.backward_params(weights.clone());
+    layer.backward_params(weights.clone());
     let first = parameter_gradients(layer);
-    if dx.dim() != x.dim() {
-        return broken(format!("backward_params: expected a buffer of shape {:?}, found {:?}", x.dim(), dx.dim()));
-    }
-    restore_generators(layer, &generators);
+    restore_generators(layer, generators);
     layer.forward(x.clone());
-    let report = compare(layer, weights.clone(), &x, &generators, &|y| (y * &weights).sum());
+    let report = compare(layer, weights.clone(), x, generators, &|y| (y * weights).sum());
     if first != parameter_gradients(layer) {
-        return broken(
-            "two backward passes over the same batch give different gradients (are they accumulated?)".into(),
-        );
+        return Err("two backward passes over the same batch give different gradients (are they accumulated?)".into());
     }
     if report.worst() <= 1e-6 {
         Ok(report)
     } else {
-        broken(format!("backward is not the derivative of forward\n{report}"))
+        Err(format!("backward is not the derivative of forward\n{report}"))
     }
 }
 
@@ -161,17 +216,17 @@ fn compare(
         value(&net.forward(rows.clone()))
     };
     let mut numerical = Vec::new();
-    for (which, (name, gradient)) in analytic.iter().enumerate() {
+    for (which, (_, gradient)) in analytic.iter().enumerate() {
         let is_input = which + 1 == analytic.len();
         let mut input = rows.clone();
         let derivative = |place| {
-            let start = if is_input { values(rows)[place] } else { nudge(net, name, place, None) };
+            let start = if is_input { values(rows)[place] } else { nudge(net, which, place, None) };
             let h = 1e-4 * start.abs().max(1.0);
             let mut at = |offset: f64| {
                 if is_input {
                     values_mut(&mut input)[place] = start + offset;
                 } else {
-                    nudge(net, name, place, Some(start + offset));
+                    nudge(net, which, place, Some(start + offset));
                 }
                 evaluate(net, &input)
             };
@@ -181,7 +236,6 @@ fn compare(
         };
         numerical.push((0..gradient.len()).map(derivative).collect::<Vec<_>>());
     }
-    restore_generators(net, generators);
     report(&analytic, &numerical)
 }
 
@@ -203,14 +257,17 @@ fn report(analytic: &[(String, Array2<f64>)], numerical: &[Vec<f64>]) -> Report 
     Report { rows: analytic.iter().zip(numerical).map(row).collect() }
 }
 
-/// Sets one element of the trained parameter `name`; gives what it was.
-fn nudge(net: &mut dyn Layer<f64>, name: &str, place: usize, value: Option<f64>) -> f64 {
-    let mut before = f64::NAN;
+/// Sets one element of the trained parameter at place `which`; gives what it was.
+fn nudge(net: &mut dyn Layer<f64>, which: usize, place: usize, value: Option<f64>) -> f64 {
+    let (mut before, mut at) = (f64::NAN, 0);
     net.params_mut(&mut |param| {
-        if param.is_trained() && param.name == name {
-            let element = &mut values_mut(&mut param.value)[place];
-            before = *element;
-            *element = value.unwrap_or(before);
+        if param.is_trained() {
+            if at == which {
+                let element = &mut values_mut(&mut param.value)[place];
+                before = *element;
+                *element = value.unwrap_or(before);
+            }
+            at += 1;
         }
     });
     before
@@ -226,13 +283,36 @@ fn parameter_gradients(net: &dyn Layer<f64>) -> Vec<(String, Array2<f64>)> {
     gradients
 }
 
-fn keep_generators(net: &dyn Layer<f64>) -> Vec<Generator> {
-    let mut kept = Vec::new();
-    net.generators(&mut |generator| kept.push(generator.clone()));
-    kept
+/// What a check changes on its way.
+struct Kept {
+    values: Vec<Array2<f64>>,
+    generators: Vec<Generator>,
+}
+
+impl Kept {
+    fn of(net: &dyn Layer<f64>) -> Self {
+        let (mut values, mut generators) = (Vec::new(), Vec::new());
+        net.params(&mut |param| values.push(param.value.clone()));
+        net.generators(&mut |generator| generators.push(generator.clone()));
+        Self { values, generators }
+    }
+
+    fn restore(&self, net: &mut dyn Layer<f64>) {
+        let mut values = self.values.iter();
+        net.params_mut(&mut |param| {
+            if let Some(value) = values.next() {
+                param.value.clone_from(value);
+            }
+        });
+        restore_generators(net, &self.generators);
+    }
 }
 
 fn restore_generators(net: &mut dyn Layer<f64>, kept: &[Generator]) {
     let mut kept = kept.iter();
-    net.generators_mut(&mut |generator| generator.clone_from(kept.next().expect("as many generators as were kept")));
+    net.generators_mut(&mut |generator| {
+        if let Some(kept) = kept.next() {
+            generator.clone_from(kept);
+        }
+    });
 }

@@ -74,7 +74,7 @@ impl Init {
         outputs: usize,
         rng: &mut R,
     ) -> Result<Array2<F>, Error> {
-        self.check()?;
+        self.check::<F>()?;
         let shape = (inputs, outputs);
         let std = self.std(inputs, outputs);
         Ok(match self {
@@ -90,12 +90,13 @@ impl Init {
         })
     }
 
-    pub(crate) fn check(self) -> Result<(), Error> {
+    fn check<F: Scalar>(self) -> Result<(), Error> {
+        let finite = |x| F::of(x).is_finite();
         match self {
             Self::Normal(std) => {
-                require(std >= 0.0 && std.is_finite(), "Init::Normal std", "a finite std of at least 0", std)
+                require(std >= 0.0 && finite(std), "Init::Normal std", "a finite std of at least 0", std)
             }
-            Self::Constant(c) => require(c.is_finite(), "Init::Constant", "a finite value", c),
+            Self::Constant(c) => require(finite(c), "Init::Constant", "a finite value", c),
             _ => Ok(()),
         }
     }

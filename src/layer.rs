@@ -28,8 +28,14 @@ pub use dropout::{Dropout, DropoutForm};
 ///
 /// `&mut self` trains, `&self` infers: there is no mode to forget.
 ///
-/// Arrays arrive in standard (row-major) layout and have to leave in it. Gradients are overwritten by
-/// each `backward`, not accumulated, so one layer cannot stand at two places of a network.
+/// Arrays arrive in standard (row-major) layout and have to leave in it; a [`Sequential`](crate::Sequential)
+/// sees to it at its door. Gradients are overwritten by each `backward`, not accumulated, so one layer cannot
+/// stand at two places of a network.
+///
+/// # Panics
+/// The built-in layers panic with their name and both shapes where an input is not as wide as they are, or a
+/// `backward` does not belong to the last `forward`; and where an array is not in standard layout. In a network
+/// that was built and is fed by [`Trainer`](crate::Trainer) or `predict`, neither can happen.
 ///
 /// A layer of your own, held to this contract by [`check::layer`](crate::check::layer):
 ///
@@ -226,6 +232,17 @@ pub(crate) fn values<F>(array: &Array2<F>) -> &[F] {
 #[track_caller]
 pub(crate) fn values_mut<F>(array: &mut Array2<F>) -> &mut [F] {
     array.as_slice_mut().expect("a layer was given an array that is not in standard layout")
+}
+
+/// The same array in standard layout: itself, or a copy.
+pub(crate) fn standard<F: Scalar>(array: Array2<F>) -> Array2<F> {
+    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
+}
+
+/// Stops a pass over rows that are not as wide as the layer's.
+#[track_caller]
+pub(crate) fn expect_columns(layer: &str, expected: usize, found: (usize, usize)) {
+    assert!(expected == found.1, "{layer}: expected an input of shape (N, {expected}), found {found:?}");
 }
 
 /// Stops a `backward` whose gradient does not belong to the last `forward`.

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use crate::data::Targets;
 use crate::error::Error;
 use crate::kernel;
-use crate::layer::{values, values_mut};
+use crate::layer::{standard, values_mut};
 use crate::scalar::Scalar;
 
 /// A number that says how far a batch of outputs is from its targets, averaged over the batch.
@@ -23,15 +23,31 @@ pub trait Loss<F: Scalar>: Debug + Send + Sync {
     /// Why an output of this width cannot be held against these targets.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where the widths differ.
+    /// [`Error::Mismatch`] where the widths differ, [`Error::Label`] where a label is no class.
     fn check(&self, width: usize, targets: &Targets<F>) -> Result<(), Error> {
-        let binary = width == 1 && matches!(targets, Targets::Labels { classes: 2, .. });
-        if binary || targets.width() == width {
-            return Ok(());
-        }
-        let what = "width of the network's output (one column a class or target)".to_string();
-        Err(Error::Mismatch { what, expected: targets.width(), found: width })
+        check_targets(width, targets)
     }
+}
+
+/// Labels are classes, and there is an output column a class or target; for two classes one column will do.
+pub(crate) fn check_targets<F: Scalar>(width: usize, targets: &Targets<F>) -> Result<(), Error> {
+    let binary = width == 1 && matches!(targets, Targets::Labels { classes: 2, .. });
+    if !binary {
+        check_width(width, targets)?;
+    }
+    let Targets::Labels { labels, classes } = targets else { return Ok(()) };
+    match labels.iter().position(|label| label >= classes) {
+        Some(row) => Err(Error::Label { row, label: labels[row], classes: *classes }),
+        None => Ok(()),
+    }
+}
+
+fn check_width<F>(width: usize, targets: &Targets<F>) -> Result<(), Error> {
+    if targets.width() == width {
+        return Ok(());
+    }
+    let what = "width of the network's output (one column a class or target)".to_string();
+    Err(Error::Mismatch { what, expected: targets.width(), found: width })
 }
 
 impl<F: Scalar, L: Loss<F> + ?Sized> Loss<F> for Box<L> {
@@ -50,7 +66,8 @@ impl<F: Scalar, L: Loss<F> + ?Sized> Loss<F> for Box<L> {
 ///
 /// Takes logits, never probabilities, and computes `ln p` as `x - max - ln Σ exp(x - max)`, so it is finite for
 /// any finite logits (the book adds 1e-7 inside the logarithm instead, which caps its loss at 16.1).
-/// `dL/dx = (p Σⱼtⱼ - t) / N`.
+/// `dL/dx = (p Σⱼtⱼ - t) / N`. Two classes take two output columns; for a single one there is
+/// [`BinaryCrossEntropy`].
 ///
 /// ```
 /// use gradus::{Loss, SoftmaxCrossEntropy, Targets, ndarray::array};
@@ -69,8 +86,14 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
         self.value_and_grad(output.clone(), targets).0
     }
 
-    fn value_and_grad(&self, mut output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
-        let (rows, width) = expect(&output, targets);
+    fn check(&self, width: usize, targets: &Targets<F>) -> Result<(), Error> {
+        check_width(width, targets)?;
+        check_targets(width, targets)
+    }
+
+    fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+        let (rows, width) = expect(&output, targets, targets.width());
+        let mut output = standard(output);
         let share = F::one() / F::of(rows as f64);
         let x = values_mut(&mut output);
         let total = kernel::vectorize(|| {
@@ -79,18 +102,22 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
                 match targets {
                     Targets::Labels { labels, .. } => {
                         let logit = x[labels[n]];
-                        let log_sum = softmax_row(x);
-                        total += (log_sum - logit).as_f64();
+                        let (max, log_sum) = softmax_row(x);
+                        // The difference first: `max + log_sum` would round the small part away.
+                        total += (max - logit + log_sum).as_f64();
                         x[labels[n]] -= F::one();
                         x.iter_mut().for_each(|x| *x *= share);
                     }
                     Targets::Dense(t) => {
-                        let t = &values(t)[n * width..][..width];
-                        let (sum, dot) =
-                            x.iter().zip(t).fold((F::zero(), F::zero()), |(s, d), (&x, &t)| (s + t, d + t * x));
-                        let log_sum = softmax_row(x);
-                        total += (log_sum * sum - dot).as_f64();
-                        x.iter_mut().zip(t).for_each(|(x, &t)| *x = (*x * sum - t) * share);
+                        let t = t.row(n);
+                        let max = row_max(x);
+                        let (sum, below) = x
+                            .iter()
+                            .zip(&t)
+                            .fold((F::zero(), F::zero()), |(sum, below), (&x, &t)| (sum + t, below + t * (max - x)));
+                        let (_, log_sum) = softmax_row(x);
+                        total += (below + log_sum * sum).as_f64();
+                        x.iter_mut().zip(&t).for_each(|(x, &t)| *x = (*x * sum - t) * share);
                     }
                 }
             }
@@ -106,12 +133,9 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
 /// use gradus::{ndarray::array, softmax};
 /// assert_eq!(softmax(array![[0.0, 0.0], [1e4, -1e4]]), array![[0.5, 0.5], [1.0, 0.0]]);
 /// ```
-///
-/// # Panics
-/// The array is not in standard layout.
-#[track_caller]
-pub fn softmax<F: Scalar>(mut logits: Array2<F>) -> Array2<F> {
+pub fn softmax<F: Scalar>(logits: Array2<F>) -> Array2<F> {
     let width = logits.ncols().max(1);
+    let mut logits = standard(logits);
     let x = values_mut(&mut logits);
     kernel::vectorize(|| {
         for x in x.chunks_exact_mut(width) {
@@ -121,10 +145,15 @@ pub fn softmax<F: Scalar>(mut logits: Array2<F>) -> Array2<F> {
     logits
 }
 
-/// `x <- softmax(x)`; gives `ln Σ exp(x)`.
 #[inline(always)]
-fn softmax_row<F: Scalar>(x: &mut [F]) -> F {
-    let max = x.iter().fold(F::neg_infinity(), |max, &x| if x > max { x } else { max });
+fn row_max<F: Scalar>(x: &[F]) -> F {
+    x.iter().fold(F::neg_infinity(), |max, &x| if x > max { x } else { max })
+}
+
+/// `x <- softmax(x)`; gives `max x` and `ln Σ exp(x - max)`.
+#[inline(always)]
+fn softmax_row<F: Scalar>(x: &mut [F]) -> (F, F) {
+    let max = row_max(x);
     let mut sum = F::zero();
     for x in x.iter_mut() {
         *x = kernel::exp(*x - max);
@@ -132,7 +161,7 @@ fn softmax_row<F: Scalar>(x: &mut [F]) -> F {
     }
     let scale = F::one() / sum;
     x.iter_mut().for_each(|x| *x *= scale);
-    max + sum.ln()
+    (max, sum.ln())
 }
 
 /// Mean squared error, `L = Σ (y - t)² / (N · out)`: the mean over all elements, as in PyTorch.
@@ -198,11 +227,13 @@ fn relu<F: Scalar>(x: F) -> F {
 /// The mean of an element-wise loss, and its gradient; `f: (output, target) -> (loss, slope)`.
 #[inline(always)]
 fn mean_over_elements<F: Scalar>(
-    mut output: Array2<F>,
+    output: Array2<F>,
     targets: &Targets<F>,
     f: impl Fn(F, F) -> (F, F),
 ) -> (f64, Array2<F>) {
-    let (_, width) = expect(&output, targets);
+    let width = if output.ncols() == 1 && matches!(targets, Targets::Labels { .. }) { 1 } else { targets.width() };
+    let (_, width) = expect(&output, targets, width);
+    let mut output = standard(output);
     let count = output.len() as f64;
     let share = F::of(1.0 / count);
     let x = values_mut(&mut output);
@@ -213,7 +244,7 @@ fn mean_over_elements<F: Scalar>(
         *x = slope * share;
     };
     match targets {
-        Targets::Dense(t) => x.iter_mut().zip(values(t)).for_each(|(x, &t)| one(x, t)),
+        Targets::Dense(t) => x.iter_mut().zip(t).for_each(|(x, &t)| one(x, t)),
         Targets::Labels { labels, .. } if width == 1 => {
             x.iter_mut().zip(labels).for_each(|(x, &label)| one(x, F::of(label as f64)));
         }
@@ -228,16 +259,15 @@ fn mean_over_elements<F: Scalar>(
     (total / count, output)
 }
 
-/// The shape of the output, which has to be that of the targets.
+/// The shape of the output, which has to have a row a target and the width asked for.
 #[track_caller]
-fn expect<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> (usize, usize) {
-    let (rows, width) = output.dim();
+fn expect<F: Scalar>(output: &Array2<F>, targets: &Targets<F>, width: usize) -> (usize, usize) {
     assert!(
-        rows == targets.len() && rows > 0 && width > 0 && (targets.width() == width || width == 1),
+        output.dim() == (targets.len(), width) && !output.is_empty(),
         "loss: outputs of shape {:?}, but {} targets of width {}",
         output.dim(),
         targets.len(),
         targets.width()
     );
-    (rows, width)
+    output.dim()
 }

@@ -10,8 +10,8 @@ use crate::data::{Dataset, Targets};
 use crate::error::Error;
 use crate::init::Init;
 use crate::kernel;
-use crate::layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Sigmoid, Tanh};
-use crate::loss::{Loss, softmax};
+use crate::layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Sigmoid, Tanh, standard};
+use crate::loss::{Loss, check_targets, softmax};
 use crate::rng::Generator;
 use crate::scalar::Scalar;
 
@@ -112,7 +112,8 @@ impl<F: Scalar> Sequential<F> {
         count(self)
     }
 
-    /// Keeps the parameters of these layers as they are in training; no optimizer keeps state for them.
+    /// Keeps the parameters of these layers as they are in training, BatchNorm's running statistics among them; no
+    /// optimizer keeps state for them.
     ///
     /// ```
     /// use gradus::Sequential;
@@ -164,8 +165,9 @@ impl<F: Scalar> Sequential<F> {
     /// The share of rows whose most likely class is the right one.
     ///
     /// # Errors
-    /// No rows, rows of another width, targets that are neither labels nor one-hot rows.
+    /// Rows or targets of another width than the network's, targets that are neither labels nor one-hot rows.
     pub fn accuracy(&self, data: &Dataset<F>) -> Result<f64, Error> {
+        check_targets(self.output, data.targets())?;
         let right = correct(&self.predict(data.rows())?, data.targets()).ok_or_else(|| Error::Targets {
             what: "accuracy".into(),
             expected: "class labels or one-hot rows".into(),
@@ -222,24 +224,24 @@ impl<F: Scalar> Sequential<F> {
 
 impl<F: Scalar> Layer<F> for Sequential<F> {
     fn forward(&mut self, input: Array2<F>) -> Array2<F> {
-        self.layers.iter_mut().fold(input, |x, layer| layer.forward(x))
+        self.layers.iter_mut().fold(standard(input), |x, layer| layer.forward(x))
     }
 
     fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
-        self.layers.iter_mut().rev().fold(grad, |g, layer| layer.backward(g))
+        self.layers.iter_mut().rev().fold(standard(grad), |g, layer| layer.backward(g))
     }
 
     fn backward_params(&mut self, grad: Array2<F>) -> Array2<F> {
         let Some((first, rest)) = self.layers.split_first_mut() else { return grad };
-        first.backward_params(rest.iter_mut().rev().fold(grad, |g, layer| layer.backward(g)))
+        first.backward_params(rest.iter_mut().rev().fold(standard(grad), |g, layer| layer.backward(g)))
     }
 
     fn infer(&self, input: Array2<F>) -> Array2<F> {
-        self.layers.iter().fold(input, |x, layer| layer.infer(x))
+        self.layers.iter().fold(standard(input), |x, layer| layer.infer(x))
     }
 
     fn infer_random(&self, input: Array2<F>, rng: &mut Generator) -> Array2<F> {
-        self.layers.iter().fold(input, |x, layer| layer.infer_random(x, rng))
+        self.layers.iter().fold(standard(input), |x, layer| layer.infer_random(x, rng))
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {
@@ -407,8 +409,14 @@ impl<F: Scalar> Builder<F> {
     pub fn build(self, rng: &mut impl Rng) -> Result<Sequential<F>, Error> {
         let mut width = self.input;
         let mut layers: Vec<Box<dyn Layer<F>>> = Vec::new();
-        for make in self.layers {
-            let layer = make(width, rng)?;
+        for (i, make) in self.layers.into_iter().enumerate() {
+            let layer = make(width, rng).map_err(|error| match error {
+                Error::Hyperparameter { name, expected, found } => {
+                    Error::Hyperparameter { name: format!("layer {i}, {name}"), expected, found }
+                }
+                Error::Empty { what } => Error::Empty { what: format!("layer {i}, {what}") },
+                other => other,
+            })?;
             // What does not fit is reported by `from_layers`, with both names; until then go on.
             width = layer.width(width).unwrap_or(width);
             layers.push(layer);

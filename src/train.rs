@@ -258,7 +258,10 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             self.restore_buffers(net);
             return Err(Error::Diverged { step: self.updater.steps() + 1, what, history: Box::default() });
         }
-        self.updater.step(net)?;
+        if let Err(error) = self.updater.step(net) {
+            self.restore_buffers(net);
+            return Err(error);
+        }
         Ok((loss, right))
     }
 

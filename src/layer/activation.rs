@@ -82,6 +82,7 @@ macro_rules! activation {
                 self.slope.forward(input, $with_slope)
             }
 
+            #[track_caller]
             fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
                 self.slope.backward(stringify!($name), grad)
             }

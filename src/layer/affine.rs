@@ -1,7 +1,7 @@
-use ndarray::Array2;
+use ndarray::{Array1, Array2, Axis};
 use rand::Rng;
 
-use super::{Layer, Param, Role, expect_shape, resize};
+use super::{Layer, Param, Role, expect_columns, expect_shape, resize, standard};
 use crate::error::Error;
 use crate::init::Init;
 use crate::kernel;
@@ -49,7 +49,7 @@ impl<F: Scalar> Affine<F> {
     ///
     /// # Errors
     /// As many biases as the weights have columns are needed, and at least one of each.
-    pub fn from_parts(weight: Array2<F>, bias: ndarray::Array1<F>) -> Result<Self, Error> {
+    pub fn from_parts(weight: Array2<F>, bias: Array1<F>) -> Result<Self, Error> {
         if weight.is_empty() {
             return Err(Error::Empty { what: format!("Affine weights of shape {:?}", weight.dim()) });
         }
@@ -57,8 +57,7 @@ impl<F: Scalar> Affine<F> {
             let what = "biases of Affine (one a column of the weights)".to_string();
             return Err(Error::Mismatch { what, expected: weight.ncols(), found: bias.len() });
         }
-        let weight = weight.as_standard_layout().into_owned();
-        Ok(Self::assemble(weight, bias.as_standard_layout().into_owned().insert_axis(ndarray::Axis(0))))
+        Ok(Self::assemble(standard(weight), standard(bias.insert_axis(Axis(0)))))
     }
 
     fn assemble(weight: Array2<F>, bias: Array2<F>) -> Self {
@@ -70,11 +69,16 @@ impl<F: Scalar> Affine<F> {
         }
     }
 
+    fn inputs(&self) -> usize {
+        self.weight.value.nrows()
+    }
+
     fn outputs(&self) -> usize {
         self.weight.value.ncols()
     }
 
     /// The gradients of W and b.
+    #[track_caller]
     fn parameter_gradients(&mut self, g: &Array2<F>) {
         expect_shape("Affine", (self.x.nrows(), self.outputs()), g.dim());
         if !self.weight.frozen {
@@ -87,7 +91,9 @@ impl<F: Scalar> Affine<F> {
 }
 
 impl<F: Scalar> Layer<F> for Affine<F> {
+    #[track_caller]
     fn forward(&mut self, input: Array2<F>) -> Array2<F> {
+        expect_columns("Affine", self.inputs(), input.dim());
         let mut y = std::mem::take(&mut self.spare);
         resize(&mut y, (input.nrows(), self.outputs()));
         kernel::affine(&input, &self.weight.value, &self.bias.value, &mut y);
@@ -95,6 +101,7 @@ impl<F: Scalar> Layer<F> for Affine<F> {
         y
     }
 
+    #[track_caller]
     fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
         self.parameter_gradients(&grad);
         let mut dx = std::mem::take(&mut self.x);
@@ -103,20 +110,23 @@ impl<F: Scalar> Layer<F> for Affine<F> {
         dx
     }
 
+    #[track_caller]
     fn backward_params(&mut self, grad: Array2<F>) -> Array2<F> {
         self.parameter_gradients(&grad);
         self.spare = grad;
         std::mem::take(&mut self.x)
     }
 
+    #[track_caller]
     fn infer(&self, input: Array2<F>) -> Array2<F> {
+        expect_columns("Affine", self.inputs(), input.dim());
         let mut y = Array2::zeros((input.nrows(), self.outputs()));
         kernel::affine(&input, &self.weight.value, &self.bias.value, &mut y);
         y
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {
-        let expected = self.weight.value.nrows();
+        let expected = self.inputs();
         if input == expected {
             Ok(self.outputs())
         } else {

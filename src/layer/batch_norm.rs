@@ -1,6 +1,6 @@
 use ndarray::Array2;
 
-use super::{Layer, Param, Role, expect_shape, resize, values, values_mut};
+use super::{Layer, Param, Role, expect_columns, expect_shape, resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -84,37 +84,54 @@ impl<F: Scalar> BatchNorm<F> {
         })
     }
 
-    /// ε, added to the variance under the root.
+    /// The same layer with this ε, added to the variance under the root.
+    ///
+    /// ```
+    /// use gradus::BatchNorm;
+    /// // The book's: ε = 1e-6, a running variance that starts at 0.
+    /// let mut norm = BatchNorm::<f64>::new(100)?.with_epsilon(1e-6)?;
+    /// norm.running_var.value.fill(0.0);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Not positive, or not finite.
-    pub fn epsilon(mut self, epsilon: f64) -> Result<Self, Error> {
+    pub fn with_epsilon(mut self, epsilon: f64) -> Result<Self, Error> {
         require(epsilon > 0.0 && epsilon.is_finite(), "BatchNorm epsilon", "a positive finite value", epsilon)?;
         self.epsilon = F::of(epsilon);
         Ok(self)
     }
 
-    /// The share of a new batch in the running statistics: `running += momentum * (batch - running)`.
+    /// The same layer with this share of a new batch in the running statistics:
+    /// `running += momentum * (batch - running)`.
     ///
     /// # Errors
     /// Outside `[0, 1]`.
-    pub fn momentum(mut self, momentum: f64) -> Result<Self, Error> {
+    pub fn with_momentum(mut self, momentum: f64) -> Result<Self, Error> {
         require((0.0..=1.0).contains(&momentum), "BatchNorm momentum", "a share in [0, 1]", momentum)?;
         self.momentum = F::of(momentum);
         Ok(self)
     }
 
     /// ε, under the root.
-    pub fn get_epsilon(&self) -> F {
+    pub fn epsilon(&self) -> F {
         self.epsilon
+    }
+
+    /// The share of a new batch in the running statistics.
+    pub fn momentum(&self) -> F {
+        self.momentum
     }
 
     fn columns(&self) -> usize {
         self.gamma.value.ncols()
     }
 
-    /// Moves the running statistics towards those of a batch of `rows` rows.
+    /// Moves the running statistics towards those of a batch of `rows` rows, unless they are frozen.
     fn track(&mut self, rows: usize) {
+        if self.running_mean.frozen {
+            return;
+        }
         let [mean, variance] = &self.sums;
         let n = F::of(rows as f64);
         let unbiased = if rows > 1 { n / (n - F::one()) } else { F::one() };
@@ -130,7 +147,9 @@ impl<F: Scalar> BatchNorm<F> {
 }
 
 impl<F: Scalar> Layer<F> for BatchNorm<F> {
+    #[track_caller]
     fn forward(&mut self, mut input: Array2<F>) -> Array2<F> {
+        expect_columns("BatchNorm", self.columns(), input.dim());
         let rows = input.nrows();
         let [mean, variance] = &mut self.sums;
         kernel::column_moments(&input, mean, variance);
@@ -154,6 +173,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         input
     }
 
+    #[track_caller]
     fn backward(&mut self, mut grad: Array2<F>) -> Array2<F> {
         expect_shape("BatchNorm", self.normalized.dim(), grad.dim());
         let rows = F::of(grad.nrows() as f64);
@@ -182,7 +202,9 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         grad
     }
 
+    #[track_caller]
     fn infer(&self, mut input: Array2<F>) -> Array2<F> {
+        expect_columns("BatchNorm", self.columns(), input.dim());
         let (gamma, beta) = (values(&self.gamma.value), values(&self.beta.value));
         let (mean, variance) = (values(&self.running_mean.value), values(&self.running_var.value));
         let (width, epsilon) = (gamma.len(), self.epsilon);

@@ -100,6 +100,7 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
         input
     }
 
+    #[track_caller]
     fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
         self.slope.backward("Dropout", grad)
     }

@@ -3,13 +3,14 @@
 
 mod blocks;
 mod gemm;
+mod mask;
 mod math;
 mod reduce;
 mod simd;
 
 pub(crate) use blocks::{BLOCK, blocks, row_chunks};
 pub(crate) use gemm::{affine, input_gradient, weight_gradient};
-pub(crate) use math::Kernel;
-pub(crate) use math::{dropout_mask, exp, sigmoid, tanh};
+pub(crate) use mask::dropout_mask;
+pub(crate) use math::{Kernel, exp, sigmoid, tanh};
 pub(crate) use reduce::{all_finite, column_moments, column_sums, sum_of_squares};
 pub use simd::vectorize;

@@ -1,77 +1,147 @@
-//! Sums in a fixed order.
+//! Sums in an order that is written down, so that their bits depend on nothing else.
 
 use ndarray::Array2;
 
 use super::vectorize;
 use crate::scalar::Scalar;
 
-/// Column sums of `g: (N, out)`, `out: (1, out)`.
-pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
-    let width = g.ncols();
-    let (g, out) = (g.as_slice().expect("standard layout"), out.as_slice_mut().expect("standard layout"));
-    out.fill(F::zero());
-    vectorize(|| {
-        for row in g.chunks_exact(width) {
-            for (out, &g) in out.iter_mut().zip(row) {
-                *out += g;
-            }
-        }
-    });
-}
+/// Sums kept side by side: enough to fill the widest registers twice.
+const LANES: usize = 32;
 
-/// Mean and biased variance of every column of `x: (N, D)`, in two passes: no cancellation.
-pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance: &mut [F]) {
-    let (rows, width) = x.dim();
-    let share = F::one() / F::of(rows as f64);
-    let x = x.as_slice().expect("standard layout");
-    mean.fill(F::zero());
-    variance.fill(F::zero());
+/// Σ f(x), `x[i]` going to sum `i mod 32`; the sums are not yet joined.
+#[inline(always)]
+fn lane_sums<F: Scalar>(x: &[F], f: impl Fn(F) -> F) -> [F; LANES] {
+    let mut lanes = [F::zero(); LANES];
     vectorize(|| {
-        for row in x.chunks_exact(width) {
-            for (mean, &x) in mean.iter_mut().zip(row) {
-                *mean += x;
-            }
-        }
-        mean.iter_mut().for_each(|mean| *mean *= share);
-        for row in x.chunks_exact(width) {
-            for ((variance, &mean), &x) in variance.iter_mut().zip(mean.iter()).zip(row) {
-                *variance += (x - mean) * (x - mean);
-            }
-        }
-        variance.iter_mut().for_each(|variance| *variance *= share);
-    });
-}
-
-/// Σ x², in eight interleaved sums.
-pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    let mut lanes = [F::zero(); 8];
-    vectorize(|| {
-        let mut chunks = x.chunks_exact(8);
-        for chunk in &mut chunks {
+        let (chunks, rest) = x.as_chunks::<LANES>();
+        for chunk in chunks {
             for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                *lane += x * x;
+                *lane += f(x);
             }
         }
-        for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
-            *lane += x * x;
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane += f(x);
         }
     });
-    lanes.iter().map(|lane| lane.as_f64()).sum()
+    lanes
+}
+
+/// Σ x².
+pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
+    lane_sums(x, |x| x * x).iter().map(|lane| lane.as_f64()).sum()
 }
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
 pub(crate) fn all_finite<F: Scalar>(x: &[F]) -> bool {
-    let mut lanes = [F::zero(); 32];
-    vectorize(|| {
-        let mut chunks = x.chunks_exact(32);
-        for chunk in &mut chunks {
-            for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                *lane += x * F::zero();
+    lane_sums(x, |x| x * F::zero()).iter().all(|&lane| lane == F::zero())
+}
+
+/// `out[j] = scale Σᵢ f(x[i, j], j)`, `x: (N, width)`, from the first row to the last; the sums stay in registers.
+#[inline(always)]
+fn column_pass<F: Scalar>(x: &[F], scale: F, out: &mut [F], f: impl Fn(F, usize) -> F) {
+    let width = out.len();
+    if width == 0 {
+        return;
+    }
+    let (blocks, rest) = out.as_chunks_mut::<LANES>();
+    let mut from = 0;
+    for block in blocks {
+        let mut sums = [F::zero(); LANES];
+        for row in x.chunks_exact(width) {
+            for (lane, (sum, &x)) in sums.iter_mut().zip(&row[from..from + LANES]).enumerate() {
+                *sum += f(x, from + lane);
             }
         }
-        for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
-            *lane += x * F::zero();
+        *block = sums.map(|sum| sum * scale);
+        from += LANES;
+    }
+    rest.fill(F::zero());
+    for row in x.chunks_exact(width) {
+        for (lane, (sum, &x)) in rest.iter_mut().zip(&row[from..]).enumerate() {
+            *sum += f(x, from + lane);
         }
-    });
-    lanes.iter().all(|&lane| lane == F::zero())
+    }
+    rest.iter_mut().for_each(|sum| *sum *= scale);
+}
+
+/// Column sums of `g: (N, out)`, `out: (1, out)`.
+pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
+    let (g, out) = (g.as_slice().expect("standard layout"), out.as_slice_mut().expect("standard layout"));
+    vectorize(|| column_pass(g, F::one(), out, |g, _| g));
+}
+
+/// Mean and biased variance of every column of `x: (N, D)`, in two passes: no cancellation.
+pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance: &mut [F]) {
+    assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column moments: shapes do not fit");
+    let share = F::one() / F::of(x.nrows() as f64);
+    let x = x.as_slice().expect("standard layout");
+    vectorize(|| column_pass(x, share, mean, |x, _| x));
+    let mean = &*mean;
+    vectorize(|| column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPES: [(usize, usize); 8] = [(1, 1), (3, 31), (7, 32), (5, 100), (128, 33), (4, 0), (2, 64), (100, 10)];
+
+    fn numbers(n: usize) -> Vec<f64> {
+        (0..n).map(|i| ((i * 7919 + 13) % 2003) as f64 / 1000.0 - 1.0).collect()
+    }
+
+    fn matrix((rows, columns): (usize, usize)) -> Array2<f64> {
+        Array2::from_shape_vec((rows, columns), numbers(rows * columns)).unwrap()
+    }
+
+    #[test]
+    fn squares_are_summed_over_every_element() {
+        for n in [0, 1, 31, 32, 33, 64, 1000, 1023] {
+            let x = numbers(n);
+            let plain = x.iter().map(|x| x * x).sum::<f64>();
+            assert!((sum_of_squares(&x) - plain).abs() <= 1e-13 * plain, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_found_wherever_it_stands() {
+        for n in [1, 31, 32, 33, 100] {
+            let mut x = vec![f32::MAX; n];
+            assert!(all_finite(&x));
+            for at in 0..n {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    x[at] = bad;
+                    assert!(!all_finite(&x), "{bad} at {at} of {n}");
+                }
+                x[at] = -0.0;
+            }
+        }
+        assert!(all_finite::<f64>(&[]));
+    }
+
+    #[test]
+    fn column_sums_take_every_row_of_every_column() {
+        for shape in SHAPES {
+            let (g, mut out) = (matrix(shape), Array2::from_elem((1, shape.1), f64::NAN));
+            column_sums(&g, &mut out);
+            for (j, column) in g.columns().into_iter().enumerate() {
+                assert_eq!(out[[0, j]], column.iter().fold(0.0, |a, b| a + b));
+            }
+        }
+    }
+
+    #[test]
+    fn moments_do_not_cancel() {
+        for shape in SHAPES {
+            let x = matrix(shape) + 1e6;
+            let (mut mean, mut variance) = (vec![f64::NAN; shape.1], vec![f64::NAN; shape.1]);
+            column_moments(&x, &mut mean, &mut variance);
+            for (j, column) in matrix(shape).columns().into_iter().enumerate() {
+                let truth = column.mean().unwrap();
+                let spread = column.iter().map(|x| (x - truth).powi(2)).sum::<f64>() / shape.0 as f64;
+                assert!((mean[j] - 1e6 - truth).abs() < 1e-8, "{shape:?}");
+                assert!((variance[j] - spread).abs() <= 1e-8 * spread.max(1e-3), "{shape:?}");
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! One plain loop, compiled for every instruction set.
+#![allow(unsafe_code)]
 
 /// Runs `pass`, a plain loop over slices, compiled for the best instruction set this processor has.
 ///
@@ -17,5 +18,80 @@
 /// ```
 #[inline(always)]
 pub fn vectorize<R>(pass: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(pass)
+    match Level::detected() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the processor has the features, `Level` found them.
+        Level::Avx512 => unsafe { with_avx512(pass) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 => unsafe { with_avx2(pass) },
+        Level::Baseline => pass(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+fn with_avx512<R>(pass: impl FnOnce() -> R) -> R {
+    pass()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt")]
+fn with_avx2<R>(pass: impl FnOnce() -> R) -> R {
+    pass()
+}
+
+/// The instruction sets that code is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// What the target promises: SSE2 on x86-64, NEON on AArch64.
+    Baseline,
+    /// x86-64-v3: 256-bit vectors and fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// x86-64-v4: 512-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The best of this processor.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    pub(super) fn detected() -> Self {
+        Self::Baseline
+    }
+
+    /// The best of this processor, asked once.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn detected() -> Self {
+        use std::sync::atomic::{AtomicU8, Ordering};
+        static FOUND: AtomicU8 = AtomicU8::new(0);
+        match FOUND.load(Ordering::Relaxed) {
+            1 => Self::Baseline,
+            2 => Self::Avx2,
+            3 => Self::Avx512,
+            _ => {
+                let level = Self::detect();
+                FOUND.store(level as u8 + 1, Ordering::Relaxed);
+                level
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[cold]
+    fn detect() -> Self {
+        macro_rules! has {
+            ($($feature:tt)*) => { true $(&& std::arch::is_x86_feature_detected!($feature))* };
+        }
+        if !has!("avx2" "fma" "bmi1" "bmi2" "lzcnt" "popcnt") {
+            Self::Baseline
+        } else if has!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl") {
+            Self::Avx512
+        } else {
+            Self::Avx2
+        }
+    }
 }

@@ -6,10 +6,10 @@ mod gemm;
 mod mask;
 mod math;
 mod reduce;
-mod simd;
+pub(crate) mod simd;
 
 pub(crate) use blocks::{BLOCK, blocks, row_chunks};
-pub(crate) use gemm::{affine, input_gradient, weight_gradient};
+pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;
 pub(crate) use math::{Kernel, exp, sigmoid, tanh};
 pub(crate) use reduce::{all_finite, column_moments, column_sums, sum_of_squares};

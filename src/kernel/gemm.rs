@@ -1,55 +1,202 @@
 //! The three matrix products of a layer, behind one private function.
 #![allow(unsafe_code)]
 
+mod drive;
+mod engines;
+mod lanes;
+mod pack;
+mod tile;
+
+use std::ptr::null;
+
 use ndarray::{Array2, ArrayRef2};
 
+use self::drive::Product;
+pub(super) use self::engines::Engine;
+use super::simd::Level;
 use crate::scalar::Scalar;
 
 /// `y = x W + b`, `x: (N, in)`, `w: (in, out)`, `b: (1, out)`, `y: (N, out)`.
-pub(crate) fn affine<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F>, y: &mut Array2<F>) {
-    for mut row in y.rows_mut() {
-        row.assign(&b.row(0));
-    }
-    product(x, w, F::one(), y);
+pub fn affine<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F>, y: &mut Array2<F>) {
+    product(x, w, Some(b.as_slice().expect("standard layout")), y);
 }
 
 /// `dw = xᵀ g`, `x: (N, in)`, `g: (N, out)`, `dw: (in, out)`.
-pub(crate) fn weight_gradient<F: Scalar>(x: &Array2<F>, g: &Array2<F>, dw: &mut Array2<F>) {
-    product(&x.t(), g, F::zero(), dw);
+pub fn weight_gradient<F: Scalar>(x: &Array2<F>, g: &Array2<F>, dw: &mut Array2<F>) {
+    product(&x.t(), g, None, dw);
 }
 
 /// `dx = g Wᵀ`, `g: (N, out)`, `w: (in, out)`, `dx: (N, in)`.
-pub(crate) fn input_gradient<F: Scalar>(g: &Array2<F>, w: &Array2<F>, dx: &mut Array2<F>) {
-    product(g, &w.t(), F::zero(), dx);
+pub fn input_gradient<F: Scalar>(g: &Array2<F>, w: &Array2<F>, dx: &mut Array2<F>) {
+    product(g, &w.t(), None, dx);
 }
 
-/// `c = beta c + a b`; with `beta` zero, `c` may hold anything.
-fn product<F: Scalar>(a: &ArrayRef2<F>, b: &ArrayRef2<F>, beta: F, c: &mut ArrayRef2<F>) {
+/// `c = bias + a b`; c may hold anything.
+fn product<F: Scalar>(a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>, c: &mut Array2<F>) {
+    product_at(Level::detected(), a, b, bias, c);
+}
+
+/// The same with the instructions of `level`, which the processor has.
+fn product_at<F: Scalar>(level: Level, a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>, c: &mut Array2<F>) {
     let ((m, k), n) = (a.dim(), b.ncols());
     assert_eq!((b.nrows(), c.dim()), (k, (m, n)), "matrix product: shapes do not fit");
-    // SAFETY: pointers, shapes and strides are those of live arrays whose shapes were just checked,
-    // and `c` is borrowed exclusively.
-    unsafe {
-        ::gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            c.strides()[1],
-            c.strides()[0],
-            beta != F::zero(),
-            a.as_ptr(),
-            a.strides()[1],
-            a.strides()[0],
-            b.as_ptr(),
-            b.strides()[1],
-            b.strides()[0],
-            beta,
-            F::one(),
-            false,
-            false,
-            false,
-            ::gemm::Parallelism::None,
+    assert!(bias.is_none_or(|bias| bias.len() == n), "matrix product: the bias does not fit");
+    assert!(c.is_standard_layout(), "matrix product: the result is not in standard layout");
+    if k == 0 {
+        c.rows_mut().into_iter().for_each(|mut row| match bias {
+            Some(bias) => row.as_slice_mut().expect("standard layout").copy_from_slice(bias),
+            None => row.fill(F::zero()),
+        });
+    }
+    if m == 0 || n == 0 || k == 0 {
+        return;
+    }
+    let p = Product {
+        m,
+        n,
+        k,
+        a: a.as_ptr(),
+        a_row: a.strides()[0],
+        a_col: a.strides()[1],
+        b: b.as_ptr(),
+        b_row: b.strides()[0],
+        b_col: b.strides()[1],
+        c: c.as_mut_ptr(),
+        c_row: n as isize,
+        bias: bias.map_or(null(), <[F]>::as_ptr),
+    };
+    // SAFETY: pointers, shapes and strides are those of live arrays whose shapes were just checked, `c` is borrowed
+    // exclusively, and the processor has what was detected.
+    unsafe { F::product(level, &p) };
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array, s};
+
+    use super::*;
+
+    const SHAPES: [(usize, usize, usize); 18] = [
+        (1, 1, 1),
+        (1, 784, 100),
+        (1, 100, 10),
+        (1, 5, 300),
+        (2, 3, 4),
+        (5, 7, 33),
+        (6, 16, 16),
+        (7, 401, 17),
+        (12, 9, 7),
+        (17, 100, 96),
+        (32, 64, 32),
+        (100, 13, 100),
+        (128, 100, 10),
+        (128, 10, 100),
+        (61, 800, 49),
+        (300, 5, 130),
+        (513, 3, 3),
+        (41, 1030, 259),
+    ];
+
+    fn numbers<F: Scalar>(shape: (usize, usize), seed: usize) -> Array2<F> {
+        let of = |i: usize| F::of(((i * 7919 + seed * 104_729) % 2003) as f64 / 1000.0 - 1.0);
+        Array::from_shape_fn(shape, |(i, j)| of(i * shape.1 + j))
+    }
+
+    /// The sums in f64, with the largest size of a partial sum: what an error is relative to.
+    fn naive<F: Scalar>(a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>) -> (Array2<f64>, Array2<f64>) {
+        let sum = |(i, j): (usize, usize), f: fn(f64) -> f64| {
+            let start = bias.map_or(0.0, |bias| f(bias[j].as_f64()));
+            (0..a.ncols()).fold(start, |sum, k| sum + f(a[[i, k]].as_f64() * b[[k, j]].as_f64()))
+        };
+        let shape = (a.nrows(), b.ncols());
+        (Array::from_shape_fn(shape, |at| sum(at, |x| x)), Array::from_shape_fn(shape, |at| sum(at, f64::abs)))
+    }
+
+    fn levels() -> Vec<Level> {
+        let mut levels = vec![Level::Baseline];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend((Level::detected() != Level::Baseline).then_some(Level::Avx2));
+            levels.extend((Level::detected() == Level::Avx512).then_some(Level::Avx512));
+        }
+        levels
+    }
+
+    fn holds<F: Scalar>(level: Level, a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>) {
+        let mut c = Array2::from_elem((a.nrows(), b.ncols()), F::nan());
+        product_at(level, a, b, bias, &mut c);
+        let (truth, size) = naive(a, b, bias);
+        let tolerance = F::epsilon().as_f64() * (a.ncols() as f64).sqrt().max(2.0);
+        for ((at, found), size) in c.indexed_iter().zip(&size) {
+            let error = (found.as_f64() - truth[at]).abs();
+            assert!(error <= tolerance * size, "{level:?} {:?} {:?} at {at:?}: {found}", a.dim(), b.dim());
+        }
+    }
+
+    fn every_shape_holds<F: Scalar>() {
+        for level in levels() {
+            for (m, k, n) in SHAPES {
+                let (a, b, bias) = (numbers::<F>((m, k), 1), numbers::<F>((k, n), 2), numbers::<F>((1, n), 3));
+                holds(level, &a, &b, bias.as_slice());
+                holds(level, &a, &b, None);
+                holds(level, &numbers::<F>((k, m), 1).t(), &b, None);
+                holds(level, &a, &numbers::<F>((n, k), 2).t(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_a_plain_loop() {
+        every_shape_holds::<f32>();
+        every_shape_holds::<f64>();
+    }
+
+    #[test]
+    fn inputs_may_be_views_of_any_stride() {
+        let (a, b) = (numbers::<f64>((40, 60), 1), numbers::<f64>((60, 70), 2));
+        for level in levels() {
+            holds(level, &a.slice(s![..;2, 1..;3]), &b.slice(s![..20, ..;-2]), None);
+            holds(level, &a.slice(s![..;-1, ..]), &b.slice(s![..;-1, ..]), None);
+            holds(level, &a.slice(s![3..4, ..;2]), &b.slice(s![..;2, 5..]), None);
+        }
+    }
+
+    #[test]
+    fn every_vector_instruction_set_gives_the_same_bits() {
+        let fused =
+            |level: &Level| *level != Level::Baseline || cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+        let levels: Vec<_> = levels().into_iter().filter(fused).collect();
+        for (m, k, n) in SHAPES {
+            let (a, b) = (numbers::<f32>((m, k), 1), numbers::<f32>((k, n), 2));
+            let chain = |i: usize, j: usize| (0..k).fold(0.0_f32, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
+            for &level in &levels {
+                let mut c = Array2::zeros((m, n));
+                product_at(level, &a, &b, None, &mut c);
+                assert_eq!(c, Array::from_shape_fn((m, n), |(i, j)| chain(i, j)), "{level:?} {m} {k} {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_times_nothing_is_the_bias() {
+        let bias = numbers::<f32>((1, 3), 1);
+        let mut y = Array2::from_elem((2, 3), f32::NAN);
+        affine(&Array2::zeros((2, 0)), &Array2::zeros((0, 3)), &bias, &mut y);
+        assert_eq!(y.row(1), bias.row(0));
+        weight_gradient(&Array2::zeros((0, 2)), &Array2::zeros((0, 3)), &mut y);
+        assert_eq!(y, Array2::zeros((2, 3)));
+        affine(&Array2::zeros((0, 4)), &numbers((4, 3), 2), &bias, &mut Array2::zeros((0, 3)));
+        affine::<f64>(
+            &Array2::zeros((2, 4)),
+            &Array2::zeros((4, 0)),
+            &Array2::zeros((1, 0)),
+            &mut Array2::zeros((2, 0)),
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "shapes do not fit")]
+    fn shapes_are_checked() {
+        input_gradient(&Array2::<f32>::zeros((2, 3)), &Array2::zeros((4, 4)), &mut Array2::zeros((2, 4)));
     }
 }

@@ -11,7 +11,8 @@ use num_traits::Float;
 
 /// What a number type gives the kernels: its constants and its bit tricks.
 #[doc(hidden)]
-pub trait Kernel: Float {
+#[allow(private_bounds)]
+pub trait Kernel: Float + super::gemm::Engine {
     /// Where eˣ becomes 0 and infinite: anything beyond may be replaced by these.
     const EXP_RANGE: (Self, Self);
     /// 1 / ln 2.
@@ -32,7 +33,7 @@ macro_rules! horner {
     ($x:ident, $c:literal, $($rest:literal),+) => { $c + $x * horner!($x, $($rest),+) };
 }
 
-// The coefficients interpolate (eʳ - 1 - r) / r² at Chebyshev points; largest error of r² q(r): 2⁻²⁶·⁹.
+// The coefficients interpolate (eʳ - 1 - r) / r² at Chebyshev points; largest error of r² q(r): 2⁻³².
 impl Kernel for f32 {
     const EXP_RANGE: (f32, f32) = (-104.0, 89.0);
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -41,7 +42,7 @@ impl Kernel for f32 {
 
     #[inline(always)]
     fn exp_tail(r: f32) -> f32 {
-        horner!(r, 0.5, 0.166_665_77, 0.041_666_556, 0.008_363_179, 0.001_392_618_4)
+        horner!(r, 0.5, 0.166_666_67, 0.041_666_467, 0.008_333_31, 0.001_393_365, 0.000_198_909_91)
     }
 
     #[inline(always)]
@@ -154,8 +155,9 @@ mod tests {
     use super::*;
     use crate::vectorize;
 
-    /// Every `STRIDE`th bit pattern of f32; prime, so that all exponents and signs see all mantissas.
-    const STRIDE: usize = if cfg!(debug_assertions) { 1009 } else { 31 };
+    /// Every `STRIDE`th bit pattern of f32; prime, so that all exponents and signs see all kinds of mantissas.
+    /// All of them (`STRIDE` 1, nine minutes) gave 0.776 for exp, 1.967 for sigmoid and 1.955 for tanh.
+    const STRIDE: usize = if cfg!(debug_assertions) { 1009 } else { 61 };
 
     /// The distance of `found` from the true value in units in the last place of the `f32` nearest to it.
     fn ulps(found: f32, truth: f64) -> f64 {
@@ -183,7 +185,7 @@ mod tests {
                 continue;
             }
             let error = ulps(f(x), truth(f64::from(x)));
-            if !(error <= worst.0) {
+            if error > worst.0 || error.is_nan() {
                 worst = (error, x);
             }
         }
@@ -202,7 +204,7 @@ mod tests {
         let mut worst = (0.0, 0.0);
         for x in arguments_f64() {
             let error = ulps_f64(f(x), truth(x));
-            if !(error <= worst.0) {
+            if error > worst.0 || error.is_nan() {
                 worst = (error, x);
             }
         }
@@ -242,13 +244,19 @@ mod tests {
     fn limits<F: Kernel + std::fmt::Debug + PartialEq>() {
         let (zero, one, infinity) = (F::zero(), F::one(), F::infinity());
         let far = F::from(1e4).unwrap();
-        assert_eq!([exp(-infinity), exp(-far), exp(zero), exp(far), exp(infinity)], [zero, zero, one, infinity, infinity]);
+        assert_eq!(
+            [exp(-infinity), exp(-far), exp(zero), exp(far), exp(infinity)],
+            [zero, zero, one, infinity, infinity]
+        );
         assert_eq!([sigmoid(-infinity), sigmoid(-far), sigmoid(far), sigmoid(infinity)], [zero, zero, one, one]);
         assert_eq!(sigmoid(zero), F::from(0.5).unwrap());
         assert_eq!([tanh(-infinity), tanh(-far), tanh(far), tanh(infinity)], [-one, -one, one, one]);
         assert!(exp(F::nan()).is_nan() && sigmoid(F::nan()).is_nan() && tanh(F::nan()).is_nan());
         let least = F::min_positive_value();
-        assert_eq!([tanh(least), tanh(-least), tanh(least / F::from(1024).unwrap())], [least, -least, least / F::from(1024).unwrap()]);
+        assert_eq!(
+            [tanh(least), tanh(-least), tanh(least / F::from(1024).unwrap())],
+            [least, -least, least / F::from(1024).unwrap()]
+        );
         assert!(tanh(-zero).is_sign_negative() && tanh(zero).is_sign_positive());
         let small = F::EXP_RANGE.0 + one + one;
         assert!(exp(small) > zero && exp(small) < least, "underflow is gradual");
@@ -280,11 +288,4 @@ mod tests {
             }
         }
     }
-}
-
-/// Fills `mask` with 0 with probability `ratio`, else with `scale`.
-pub(crate) fn dropout_mask<F: crate::Scalar>(seed: u64, ratio: f64, scale: F, mask: &mut [F]) {
-    use rand::RngExt;
-    let mut rng = crate::rng(seed);
-    mask.fill_with(|| if rng.random::<f64>() < ratio { F::zero() } else { scale });
 }

@@ -43,7 +43,7 @@ fn with_avx2<R>(pass: impl FnOnce() -> R) -> R {
 
 /// The instruction sets that code is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(crate) enum Level {
     /// What the target promises: SSE2 on x86-64, NEON on AArch64.
     Baseline,
     /// x86-64-v3: 256-bit vectors and fused multiply-add.

@@ -1,0 +1,147 @@
+//! A vector register and the few operations a matrix product needs of it.
+
+/// A register of `N` numbers. Every method is inlined into the function that names the instruction set.
+///
+/// # Safety
+/// The processor has the instruction set of the type, and pointers are good for as many elements as are touched.
+pub(super) trait Lanes<F>: Copy {
+    /// Numbers in a register.
+    const N: usize;
+    /// Side of the square that [`transpose`](Self::transpose) turns.
+    const SQUARE: usize;
+    unsafe fn splat(x: F) -> Self;
+    unsafe fn load(from: *const F) -> Self;
+    unsafe fn store(self, to: *mut F);
+    /// `self + a b`, rounded once where the processor can.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// `to[j, i] = from[i, j]` for a square; `step`s are the distances of rows.
+    unsafe fn transpose(from: *const F, from_step: isize, to: *mut F, to_step: usize);
+}
+
+/// The fallback: four numbers side by side, which the compiler turns into what the target promises.
+#[derive(Clone, Copy)]
+pub(super) struct Portable<F>([F; 4]);
+
+impl<F: crate::scalar::Scalar> Lanes<F> for Portable<F> {
+    const N: usize = 4;
+    const SQUARE: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(x: F) -> Self {
+        Self([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const F) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { from.cast::<[F; 4]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut F) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[F; 4]>().write_unaligned(self.0) }
+    }
+    // Where the target has no fused instruction, `mul_add` would be a function call.
+    #[inline(always)]
+    unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
+        for i in 0..4 {
+            self.0[i] = if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+                a.0[i].mul_add(b.0[i], self.0[i])
+            } else {
+                self.0[i] + a.0[i] * b.0[i]
+            };
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const F, from_step: isize, to: *mut F, to_step: usize) {
+        for i in 0..4 {
+            for j in 0..4 {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(j * to_step + i) = *from.offset(i as isize * from_step + j as isize) };
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Lanes;
+
+    macro_rules! lanes {
+        ($vector:ty, $f:ty, $n:literal, $square:literal, $splat:ident, $load:ident, $store:ident, $fma:ident, $transpose:ident) => {
+            // SAFETY of every body: the caller's promise, as the trait asks for it.
+            impl Lanes<$f> for $vector {
+                const N: usize = $n;
+                const SQUARE: usize = $square;
+                #[inline(always)]
+                unsafe fn splat(x: $f) -> Self {
+                    unsafe { $splat(x) }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const $f) -> Self {
+                    unsafe { $load(from) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut $f) {
+                    unsafe { $store(to, self) }
+                }
+                #[inline(always)]
+                unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                    unsafe { $fma(a, b, self) }
+                }
+                #[inline(always)]
+                unsafe fn transpose(from: *const $f, from_step: isize, to: *mut $f, to_step: usize) {
+                    unsafe { $transpose(from, from_step, to, to_step) }
+                }
+            }
+        };
+    }
+
+    lanes!(__m256, f32, 8, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_f32);
+    lanes!(__m256d, f64, 4, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_f64);
+    lanes!(__m512, f32, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_f32);
+    lanes!(__m512d, f64, 8, 4, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_f64);
+
+    /// 8 × 8: rows are read in halves, so that one shuffle step falls away.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn transpose_f32(from: *const f32, step: isize, to: *mut f32, to_step: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let halves = |i: isize, j: usize| {
+                let low = _mm_loadu_ps(from.offset(i * step).add(j));
+                let high = _mm_loadu_ps(from.offset((i + 4) * step).add(j));
+                _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(low), high)
+            };
+            for j in [0, 4] {
+                let (a, b, c, d) = (halves(0, j), halves(1, j), halves(2, j), halves(3, j));
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                let (ab2, cd2) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                _mm256_storeu_ps(to.add(j * to_step), _mm256_shuffle_ps::<0x44>(ab, cd));
+                _mm256_storeu_ps(to.add((j + 1) * to_step), _mm256_shuffle_ps::<0xee>(ab, cd));
+                _mm256_storeu_ps(to.add((j + 2) * to_step), _mm256_shuffle_ps::<0x44>(ab2, cd2));
+                _mm256_storeu_ps(to.add((j + 3) * to_step), _mm256_shuffle_ps::<0xee>(ab2, cd2));
+            }
+        }
+    }
+
+    /// 4 × 4, read in halves as above.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn transpose_f64(from: *const f64, step: isize, to: *mut f64, to_step: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let halves = |i: isize, j: usize| {
+                let low = _mm_loadu_pd(from.offset(i * step).add(j));
+                let high = _mm_loadu_pd(from.offset((i + 2) * step).add(j));
+                _mm256_insertf128_pd::<1>(_mm256_castpd128_pd256(low), high)
+            };
+            for j in [0, 2] {
+                let (a, b) = (halves(0, j), halves(1, j));
+                _mm256_storeu_pd(to.add(j * to_step), _mm256_unpacklo_pd(a, b));
+                _mm256_storeu_pd(to.add((j + 1) * to_step), _mm256_unpackhi_pd(a, b));
+            }
+        }
+    }
+}

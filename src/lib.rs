@@ -80,6 +80,7 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
 /// Kernels, for the benches of this crate alone: no part of the interface.
 #[doc(hidden)]
 pub mod bench {

@@ -170,7 +170,7 @@ mod tests {
             let (a, b) = (numbers::<f32>((m, k), 1), numbers::<f32>((k, n), 2));
             let chain = |i: usize, j: usize| (0..k).fold(0.0_f32, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
             for &level in &levels {
-                let mut c = Array2::zeros((m, n));
+                let mut c = Array2::<f32>::zeros((m, n));
                 product_at(level, &a, &b, None, &mut c);
                 assert_eq!(c, Array::from_shape_fn((m, n), |(i, j)| chain(i, j)), "{level:?} {m} {k} {n}");
             }
@@ -184,7 +184,7 @@ mod tests {
         affine(&Array2::zeros((2, 0)), &Array2::zeros((0, 3)), &bias, &mut y);
         assert_eq!(y.row(1), bias.row(0));
         weight_gradient(&Array2::zeros((0, 2)), &Array2::zeros((0, 3)), &mut y);
-        assert_eq!(y, Array2::zeros((2, 3)));
+        assert_eq!(y, Array2::<f32>::zeros((2, 3)));
         affine(&Array2::zeros((0, 4)), &numbers((4, 3), 2), &bias, &mut Array2::zeros((0, 3)));
         affine::<f64>(
             &Array2::zeros((2, 4)),

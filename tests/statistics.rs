@@ -1,0 +1,161 @@
+//! Random numbers have the distribution they are said to have. Limits are five standard errors of the expected value,
+//! so that a result of zeros, or off by a factor of √2 or 2, fails by far; the seeds are fixed.
+
+use gradus::ndarray::Array2;
+use gradus::prelude::*;
+
+const INPUTS: usize = 400;
+const OUTPUTS: usize = 200;
+
+/// Five standard errors of the mean and, relative to it, of the standard deviation of `n` values with this kurtosis.
+fn limits(n: usize, std: f64, kurtosis: f64) -> (f64, f64) {
+    let n = n as f64;
+    (5.0 * std / n.sqrt(), 5.0 * ((kurtosis - 1.0) / (4.0 * n)).sqrt())
+}
+
+fn moments<F: Scalar>(values: &Array2<F>) -> (f64, f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().map(|x| x.as_f64()).sum::<f64>() / n;
+    let moment = |power| values.iter().map(|x| (x.as_f64() - mean).powi(power)).sum::<f64>() / n;
+    let std = moment(2).sqrt();
+    (mean, std, moment(4) / std.powi(4))
+}
+
+fn expect_distribution<F: Scalar>(init: Init, std: f64, uniform: bool) {
+    let weights = init.sample::<F, _>(INPUTS, OUTPUTS, &mut rng(17)).unwrap();
+    assert_eq!(weights.dim(), (INPUTS, OUTPUTS));
+    let kurtosis = if uniform { 1.8 } else { 3.0 };
+    let (mean_limit, std_limit) = limits(weights.len(), std, kurtosis);
+    let (mean, found, found_kurtosis) = moments(&weights);
+    assert!(mean.abs() < mean_limit, "{init:?}: mean {mean}");
+    assert!((found / std - 1.0).abs() < std_limit, "{init:?}: standard deviation {found}, expected {std}");
+    assert!((found_kurtosis - kurtosis).abs() < 0.15, "{init:?}: kurtosis {found_kurtosis}, expected {kurtosis}");
+    assert!((init.std(INPUTS, OUTPUTS) / std - 1.0).abs() < 1e-15);
+    if uniform {
+        let largest = weights.iter().fold(0.0_f64, |max, w| max.max(w.as_f64().abs()));
+        let limit = 3.0_f64.sqrt() * std;
+        assert!(largest <= limit * (1.0 + 1e-7) && largest > 0.999 * limit, "{init:?}: {largest} of {limit}");
+    }
+    // Neither rows nor columns repeat each other.
+    for (a, b) in [(weights.row(0), weights.row(1)), (weights.column(0), weights.column(1))] {
+        let same = a.iter().zip(&b).filter(|(a, b)| a == b).count();
+        assert!(same < 3, "{init:?}: {same} equal neighbours");
+    }
+}
+
+#[test]
+fn every_init_has_its_distribution() {
+    let (n_in, n_out) = (INPUTS as f64, OUTPUTS as f64);
+    for (init, std, uniform) in [
+        (Init::Normal(1.0), 1.0, false),
+        (Init::Normal(0.01), 0.01, false),
+        (Init::Xavier, (1.0 / n_in).sqrt(), false),
+        (Init::He, (2.0 / n_in).sqrt(), false),
+        (Init::Glorot, (2.0 / (n_in + n_out)).sqrt(), false),
+        (Init::XavierUniform, (1.0 / n_in).sqrt(), true),
+        (Init::HeUniform, (2.0 / n_in).sqrt(), true),
+        (Init::GlorotUniform, (2.0 / (n_in + n_out)).sqrt(), true),
+    ] {
+        expect_distribution::<f32>(init, std, uniform);
+        expect_distribution::<f64>(init, std, uniform);
+    }
+}
+
+#[test]
+fn the_constant_inits_are_constant() {
+    let sample = |init: Init| init.sample::<f64, _>(3, 2, &mut rng(1)).unwrap();
+    assert_eq!(sample(Init::Zeros), Array2::<f64>::zeros((3, 2)));
+    assert_eq!(sample(Init::Constant(0.3)), Array2::from_elem((3, 2), 0.3));
+    assert_eq!(sample(Init::Normal(0.0)), Array2::<f64>::zeros((3, 2)));
+}
+
+#[test]
+fn affine_has_the_weights_of_its_init_and_no_biases() {
+    let affine = Affine::<f64>::new(INPUTS, OUTPUTS, Init::He, &mut rng(3)).unwrap();
+    let (_, std, _) = moments(&affine.weight.value);
+    let expected = (2.0 / INPUTS as f64).sqrt();
+    assert!((std / expected - 1.0).abs() < limits(INPUTS * OUTPUTS, expected, 3.0).1, "{std}, expected {expected}");
+    assert_eq!(affine.bias.value, Array2::<f64>::zeros((1, OUTPUTS)));
+}
+
+const ROWS: usize = 300;
+const COLUMNS: usize = 257;
+
+/// Whether `kept` of `n` neurons is what dropping a share `ratio` leaves, give or take five standard errors.
+fn is_share(kept: usize, n: usize, ratio: f64) -> bool {
+    let (kept, n) = (kept as f64, n as f64);
+    (kept / n - (1.0 - ratio)).abs() <= 5.0 * (ratio * (1.0 - ratio) / n).sqrt()
+}
+
+fn expect_dropout<F: Scalar>(ratio: f64, form: DropoutForm) {
+    let mut dropout = Dropout::<F>::with_form(ratio, form, &mut rng(23)).unwrap();
+    let ones = Array2::<F>::ones((ROWS, COLUMNS));
+    let scale = if form == DropoutForm::Inverted { 1.0 / (1.0 - ratio) } else { 1.0 };
+    let keep = if form == DropoutForm::Inverted { 1.0 } else { 1.0 - ratio };
+    assert!(dropout.infer(ones.clone()).iter().all(|&y| y == F::of(keep)), "inference scales by {keep}");
+
+    let mask = dropout.forward(ones.clone());
+    let kept = |values: &Array2<F>| values.iter().filter(|&&y| y != F::zero()).count();
+    assert!(mask.iter().all(|&y| y == F::zero() || y == F::of(scale)), "kept values are scaled by {scale}");
+    assert!(is_share(kept(&mask), mask.len(), ratio), "{} of {} kept at {ratio}", kept(&mask), mask.len());
+    for row in mask.rows() {
+        let kept = row.iter().filter(|&&y| y != F::zero()).count();
+        assert!(is_share(kept, COLUMNS, ratio), "{kept} of a row of {COLUMNS} kept at {ratio}");
+    }
+    for column in mask.columns() {
+        let kept = column.iter().filter(|&&y| y != F::zero()).count();
+        assert!(is_share(kept, ROWS, ratio), "{kept} of a column of {ROWS} kept at {ratio}");
+    }
+
+    // What was dropped gets no gradient; what was kept gets that of its scale.
+    assert_eq!(dropout.backward(ones.clone()), mask);
+
+    // The next mask has nothing to do with this one: both keep a share of (1 - ratio)².
+    let both = dropout.forward(ones.clone()) * &mask;
+    let both_dropped = 1.0 - (1.0 - ratio) * (1.0 - ratio);
+    assert!(is_share(kept(&both), both.len(), both_dropped), "{} of {} kept twice", kept(&both), both.len());
+
+    // Nor has one element's with the next one's.
+    let neighbours = mask.as_slice().unwrap().windows(2).filter(|pair| pair[0] != F::zero() && pair[1] != F::zero());
+    let pairs = neighbours.count();
+    assert!(is_share(pairs, mask.len() - 1, both_dropped), "{pairs} pairs of {}", mask.len());
+}
+
+#[test]
+fn dropout_drops_its_share() {
+    for ratio in [0.1, 0.2, 0.5, 0.75] {
+        for form in [DropoutForm::Inverted, DropoutForm::Book] {
+            expect_dropout::<f32>(ratio, form);
+            expect_dropout::<f64>(ratio, form);
+        }
+    }
+}
+
+#[test]
+fn dropout_keeps_the_mean_between_training_and_inference() {
+    for form in [DropoutForm::Inverted, DropoutForm::Book] {
+        let mut dropout = Dropout::<f64>::with_form(0.3, form, &mut rng(5)).unwrap();
+        let x = Array2::from_elem((500, 500), 2.0);
+        let (training, inference) = (dropout.forward(x.clone()).mean().unwrap(), dropout.infer(x).mean().unwrap());
+        assert!((training / inference - 1.0).abs() < 0.01, "{form:?}: {training} and {inference}");
+    }
+}
+
+#[test]
+fn a_ratio_of_zero_is_the_identity() {
+    let x = Array2::from_shape_fn((20, 30), |(i, j)| (i as f32 - j as f32) / 7.0);
+    for form in [DropoutForm::Inverted, DropoutForm::Book] {
+        let mut dropout = Dropout::with_form(0.0, form, &mut rng(1)).unwrap();
+        assert_eq!(dropout.forward(x.clone()), x);
+        assert_eq!(dropout.backward(x.clone()), x);
+        assert_eq!(dropout.infer(x.clone()), x);
+    }
+}
+
+/// Two Dropout layers of a net draw from generators of their own.
+#[test]
+fn layers_of_a_net_draw_apart() {
+    let mut net = Sequential::<f64>::input(1000).dropout(0.5).dropout(0.5).build(&mut rng(9)).unwrap();
+    let kept = net.forward(Array2::ones((100, 1000))).iter().filter(|&&y| y != 0.0).count();
+    assert!(is_share(kept, 100_000, 0.75), "{kept} of 100000 kept by both");
+}

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use gradus::Batch;
 use gradus::prelude::*;
 use support::figure::{Axis, Figure, Mark, PALETTE, Panel};
-use support::{Arguments, Data, Outcome, Progress, draw, mean, percent, smooth, table::Table};
+use support::{Arguments, Outcome, Progress, draw, mean, percent, smooth, table::Table};
 
 const BATCH: usize = 128;
 
@@ -38,9 +38,9 @@ pub(crate) struct Run {
     pub(crate) test_accuracy: f64,
 }
 
-pub(crate) fn compare(data: &Data, seed: u64, steps: usize) -> Result<Vec<Run>, Error> {
+pub(crate) fn compare(train: &Dataset, test: &Dataset, seed: u64, steps: usize) -> Result<Vec<Run>, Error> {
     let mut rng = gradus::rng(seed);
-    let (inputs, outputs) = (data.train.width(), data.train.classes());
+    let (inputs, outputs) = (train.width(), train.classes());
     let mut arms = Vec::new();
     for (name, optimizer) in optimizers() {
         let net = Sequential::<f32>::mlp(inputs, &[100; 4], outputs).build(&mut rng)?;
@@ -50,10 +50,10 @@ pub(crate) fn compare(data: &Data, seed: u64, steps: usize) -> Result<Vec<Run>, 
     let mut batch = Batch::default();
     let mut progress = Progress::new("training", steps);
     for step in 1..=steps {
-        let rows = draw(data.train.len(), BATCH, &mut rng);
-        let sample = data.train.select(&rows)?;
+        let rows = draw(train.len(), BATCH, &mut rng);
+        let sample = train.select(&rows)?;
         for (_, net, trainer, losses) in &mut arms {
-            data.train.gather(&rows, &mut batch);
+            train.gather(&rows, &mut batch);
             trainer.step(net, &mut batch)?;
             losses.push(net.loss(&SoftmaxCrossEntropy, &sample)?);
         }
@@ -61,14 +61,14 @@ pub(crate) fn compare(data: &Data, seed: u64, steps: usize) -> Result<Vec<Run>, 
     }
 
     arms.into_iter()
-        .map(|(optimizer, net, _, losses)| Ok(Run { optimizer, losses, test_accuracy: net.accuracy(&data.test)? }))
+        .map(|(optimizer, net, _, losses)| Ok(Run { optimizer, losses, test_accuracy: net.accuracy(test)? }))
         .collect()
 }
 
 fn run(arguments: &Arguments) -> Outcome {
     let data = arguments.load()?;
     let steps = arguments.steps(2000, 200);
-    let runs = compare(&data, arguments.seed, steps)?;
+    let runs = compare(&data.train, &data.test, arguments.seed, steps)?;
 
     // Single batches scatter: the table shows means of the last tenth of steps before each mark.
     let marks: Vec<usize> = [20, 10, 4, 2, 1].iter().map(|part| steps / part).collect();

@@ -40,6 +40,7 @@
 
 pub mod check;
 mod data;
+mod ensemble;
 mod error;
 mod init;
 mod kernel;
@@ -50,9 +51,11 @@ mod rng;
 mod scalar;
 pub mod search;
 mod sequential;
+mod summary;
 mod train;
 
 pub use data::{Batch, Batches, Dataset, Digits, Idx, KFold, Normalizer, Targets, mnist};
+pub use ensemble::Ensemble;
 pub use error::Error;
 pub use init::Init;
 pub use kernel::vectorize;
@@ -62,6 +65,7 @@ pub use optim::{AdaGrad, Adam, Momentum, Optimizer, SGD, Updater, WeightDecay};
 pub use rng::{Generator, rng};
 pub use scalar::Scalar;
 pub use sequential::{Builder, Sequential};
+pub use summary::{Histogram, Summary};
 pub use train::{Epoch, EpochRecord, History, Sampling, Trainer};
 
 pub use ndarray;

@@ -168,12 +168,7 @@ impl<F: Scalar> Sequential<F> {
     /// Rows or targets of another width than the network's, targets that are neither labels nor one-hot rows.
     pub fn accuracy(&self, data: &Dataset<F>) -> Result<f64, Error> {
         check_targets(self.output, data.targets())?;
-        let right = correct(&self.predict(data.rows())?, data.targets()).ok_or_else(|| Error::Targets {
-            what: "accuracy".into(),
-            expected: "class labels or one-hot rows".into(),
-            found: "dense targets".into(),
-        })?;
-        Ok(right as f64 / data.len() as f64)
+        share_correct(&self.predict(data.rows())?, data.targets())
     }
 
     /// The mean loss over a dataset, in inference mode and without any weight penalty.
@@ -285,6 +280,16 @@ pub(crate) fn correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Op
         right += usize::from(class(row.as_slice()?) == target);
     }
     Some(right)
+}
+
+/// The share of rows of outputs whose largest value is at the right class.
+pub(crate) fn share_correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Result<f64, Error> {
+    let right = correct(output, targets).ok_or_else(|| Error::Targets {
+        what: "accuracy".into(),
+        expected: "class labels or one-hot rows".into(),
+        found: "dense targets".into(),
+    })?;
+    Ok(right as f64 / targets.len() as f64)
 }
 
 fn class<F: Scalar>(row: &[F]) -> usize {

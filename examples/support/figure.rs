@@ -8,18 +8,32 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use plotters::style::Color as _;
+pub use plotters::style::RGBColor as Color;
+
 /// Okabe & Ito's palette, told apart by colour-blind readers too.
-pub const BLUE: RGBColor = RGBColor(0, 114, 178);
-pub const VERMILLION: RGBColor = RGBColor(213, 94, 0);
-pub const GREEN: RGBColor = RGBColor(0, 158, 115);
-pub const ORANGE: RGBColor = RGBColor(230, 159, 0);
-pub const PURPLE: RGBColor = RGBColor(204, 121, 167);
-pub const SKY: RGBColor = RGBColor(86, 180, 233);
-pub const BLACK: RGBColor = RGBColor(0, 0, 0);
-pub const GREY: RGBColor = RGBColor(150, 150, 150);
+pub const BLUE: Color = Color(0, 114, 178);
+pub const VERMILLION: Color = Color(213, 94, 0);
+pub const GREEN: Color = Color(0, 158, 115);
+pub const ORANGE: Color = Color(230, 159, 0);
+pub const PURPLE: Color = Color(204, 121, 167);
+pub const SKY: Color = Color(86, 180, 233);
+pub const BLACK: Color = Color(0, 0, 0);
+pub const GREY: Color = Color(150, 150, 150);
 
 /// The colours of curves, in the order of their use.
-pub const PALETTE: [RGBColor; 7] = [BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK];
+pub const PALETTE: [Color; 7] = [BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK];
+
+/// A colour for a share, from dark blue (0) over green to yellow (1): lighter is more, in grey too.
+pub fn scale(share: f64) -> Color {
+    let stops = [(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)];
+    let place = share.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
+    let below = (place as usize).min(stops.len() - 2);
+    let t = place - below as f64;
+    let mix = |a: u8, b: u8| (f64::from(a) + t * (f64::from(b) - f64::from(a))).round() as u8;
+    let (a, b) = (stops[below], stops[below + 1]);
+    Color(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+}
 
 const FONT: &str = "sans-serif";
 const TITLE: i32 = 20;
@@ -34,18 +48,18 @@ type Point = (f64, f64);
 pub enum Mark {
     Line {
         points: Vec<Point>,
-        color: RGBColor,
+        color: Color,
         width: u32,
     },
     Dots {
         points: Vec<Point>,
-        color: RGBColor,
+        color: Color,
         size: u32,
     },
     /// A filled shape.
     Area {
         points: Vec<Point>,
-        color: RGBColor,
+        color: Color,
     },
     /// Small text, its left end at the point.
     Note {
@@ -55,15 +69,15 @@ pub enum Mark {
 }
 
 impl Mark {
-    pub fn line(points: impl IntoIterator<Item = Point>, color: RGBColor) -> Self {
+    pub fn line(points: impl IntoIterator<Item = Point>, color: Color) -> Self {
         Self::Line { points: points.into_iter().collect(), color, width: 2 }
     }
 
-    pub fn thin(points: impl IntoIterator<Item = Point>, color: RGBColor) -> Self {
+    pub fn thin(points: impl IntoIterator<Item = Point>, color: Color) -> Self {
         Self::Line { points: points.into_iter().collect(), color, width: 1 }
     }
 
-    pub fn dots(points: impl IntoIterator<Item = Point>, color: RGBColor) -> Self {
+    pub fn dots(points: impl IntoIterator<Item = Point>, color: Color) -> Self {
         Self::Dots { points: points.into_iter().collect(), color, size: 3 }
     }
 
@@ -81,6 +95,7 @@ pub struct Axis {
     label: String,
     range: Option<(f64, f64)>,
     log: bool,
+    bare: bool,
 }
 
 impl Axis {
@@ -97,6 +112,18 @@ impl Axis {
     pub fn log(mut self) -> Self {
         self.log = true;
         self
+    }
+
+    /// Without numbers.
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// Room for the numbers and the label.
+    fn room(&self, numbers: u32) -> u32 {
+        let label = if self.label.is_empty() { 0 } else { 20 };
+        label + if self.bare { 4 } else { numbers }
     }
 
     /// Where a value stands on the axis.
@@ -117,6 +144,9 @@ impl Axis {
 
     /// Places of the tick marks: powers of ten, or multiples of 1, 2 or 5 times a power of ten.
     fn ticks(&self, (low, high): (f64, f64), most: usize) -> Vec<f64> {
+        if self.bare {
+            return Vec::new();
+        }
         if self.log && high - low < 2.5 {
             let decades = low.floor() as i32..=high.ceil() as i32;
             let ticks = decades.flat_map(|k| [1.0, 2.0, 5.0].map(|m: f64| m.log10() + f64::from(k)));
@@ -195,13 +225,9 @@ impl Panel {
         let (width, height) = area.dim_in_pixel();
         let x = Ticks { marks: self.x.ticks(x, (width / 75).max(2) as usize), ends: x };
         let y = Ticks { marks: self.y.ticks(y, (height / 45).max(2) as usize), ends: y };
-        let label = |label: &str| if label.is_empty() { 26 } else { 44 };
         let mut builder = ChartBuilder::on(area);
-        builder
-            .margin(6)
-            .margin_right(16)
-            .x_label_area_size(label(&self.x.label))
-            .y_label_area_size(label(&self.y.label) + 14);
+        builder.margin(6).margin_right(16);
+        builder.x_label_area_size(self.x.room(26)).y_label_area_size(self.y.room(38));
         if !self.title.is_empty() {
             builder.caption(&self.title, (FONT, TEXT + 1).into_font());
         }
@@ -209,8 +235,8 @@ impl Panel {
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
-            .bold_line_style(RGBColor(225, 225, 225))
-            .axis_style(RGBColor(90, 90, 90))
+            .bold_line_style(Color(225, 225, 225))
+            .axis_style(Color(90, 90, 90))
             .label_style((FONT, TEXT - 1))
             .axis_desc_style((FONT, TEXT))
             .x_desc(&self.x.label)
@@ -249,7 +275,7 @@ pub struct Figure {
     panels: Vec<Panel>,
     columns: usize,
     panel: (u32, u32),
-    legend: Vec<(String, RGBColor)>,
+    legend: Vec<(String, Color)>,
 }
 
 impl Figure {
@@ -264,7 +290,7 @@ impl Figure {
     }
 
     /// Says which colour stands for what.
-    pub fn legend<S: Into<String>>(mut self, entries: impl IntoIterator<Item = (S, RGBColor)>) -> Self {
+    pub fn legend<S: Into<String>>(mut self, entries: impl IntoIterator<Item = (S, Color)>) -> Self {
         self.legend.extend(entries.into_iter().map(|(name, color)| (name.into(), color)));
         self
     }
@@ -291,7 +317,7 @@ impl Figure {
     }
 
     /// The entries of the legend in lines that are not too wide.
-    fn legend_lines(&self, width: f64) -> Vec<&[(String, RGBColor)]> {
+    fn legend_lines(&self, width: f64) -> Vec<&[(String, Color)]> {
         let (mut lines, mut rest) = (Vec::new(), &self.legend[..]);
         while !rest.is_empty() {
             let fits = (1..=rest.len()).rev().find(|&n| extent(&rest[..n]) < width - 20.0).unwrap_or(1);
@@ -305,7 +331,7 @@ impl Figure {
     fn draw_legend_line<DB: DrawingBackend>(
         &self,
         area: &DrawingArea<DB, plotters::coord::Shift>,
-        line: &[(String, RGBColor)],
+        line: &[(String, Color)],
         y: i32,
         width: u32,
     ) -> Result<(), Box<dyn Error>>
@@ -324,6 +350,6 @@ impl Figure {
 }
 
 /// How wide a line of the legend is, about.
-fn extent(entries: &[(String, RGBColor)]) -> f64 {
+fn extent(entries: &[(String, Color)]) -> f64 {
     entries.iter().map(|(name, _)| 30.0 + LETTER * name.chars().count() as f64 + 18.0).sum()
 }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each example uses a part of it")]
 
+pub mod contour;
 pub mod figure;
 pub mod table;
 

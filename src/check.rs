@@ -17,7 +17,15 @@ use crate::layer::{Layer, values, values_mut};
 use crate::loss::Loss;
 use crate::rng::Generator;
 
-/// How far backpropagation is from the numerical gradient, a row a parameter.
+/// How far backpropagation is from the numerical gradient, a row a parameter. It prints as a table.
+///
+/// ```
+/// use gradus::{Tanh, check};
+/// let report = check::layer(&mut Tanh::new(), 3, &mut gradus::rng(1))?;
+/// assert_eq!(report.rows[0].parameter, "input");
+/// assert!(report.to_string().starts_with("parameter"));
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// In the order of the parameters, the input last.

@@ -9,6 +9,18 @@ use crate::train::History;
 ///
 /// Mistakes in the calling code (a `backward` without a `forward`, two shapes that do not fit inside a
 /// hand-written loop) panic instead, and their functions say so under *Panics*.
+///
+/// ```
+/// use gradus::prelude::*;
+/// let data = Digits::load::<f32>()?;
+/// let mut net = Sequential::mlp(data.width(), &[20], data.classes()).build(&mut gradus::rng(1))?;
+/// let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: 1e30 });
+/// match trainer.fit(&mut net, &data) {
+///     Err(Error::Diverged { step, history, .. }) => assert_eq!(history.losses.len() as u64, step - 1),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

@@ -53,6 +53,12 @@ pub enum Init {
 
 impl Init {
     /// The standard deviation of the weights of a layer with these widths.
+    ///
+    /// ```
+    /// use gradus::Init;
+    /// assert_eq!(Init::Xavier.std(100, 50), 0.1);
+    /// assert_eq!(Init::Glorot.std(150, 50), 0.1);
+    /// ```
     pub fn std(self, inputs: usize, outputs: usize) -> f64 {
         let (n_in, n_out) = (inputs as f64, outputs as f64);
         match self {

@@ -155,6 +155,12 @@ impl<F: Scalar, L: Layer<F> + ?Sized> Layer<F> for Box<L> {
 
 /// What a parameter is for. The layer that knows sets it; weight decay, training, saving and counting
 /// go by it.
+///
+/// ```
+/// use gradus::Role;
+/// assert!(Role::Weight.is_trained() && Role::Scale.is_trained());
+/// assert!(!Role::Buffer.is_trained());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Trained and decayed: a matrix `(in, out)`.
@@ -179,6 +185,15 @@ impl Role {
 }
 
 /// A value of a layer with its gradient: a matrix, or a vector of `n` as a row `(1, n)`.
+///
+/// ```
+/// use gradus::{Param, Role, ndarray::array};
+/// let mut slope = Param::new("slope", Role::Weight, array![[0.25_f32]]);
+/// assert!(slope.is_trained());
+/// assert_eq!(slope.grad, array![[0.0]]);
+/// slope.frozen = true;
+/// assert!(!slope.is_trained());
+/// ```
 #[derive(Clone, PartialEq)]
 pub struct Param<F> {
     /// PyTorch's name for it, `weight`, `bias`, `running_mean`…; inside a built network with the layer's

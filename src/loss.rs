@@ -13,6 +13,34 @@ use crate::scalar::Scalar;
 /// A number that says how far a batch of outputs is from its targets, averaged over the batch.
 ///
 /// Class labels stand for one-hot rows; where the output has one column, a label 0 or 1 is the target itself.
+///
+/// One of your own, held against numerical gradients by [`check::gradients`](crate::check::gradients):
+///
+/// ```
+/// use gradus::{Loss, Scalar, Sequential, Targets, check, ndarray::{Array2, array}};
+///
+/// /// Mean absolute error, `Σ |y - t| / N`, of dense targets.
+/// #[derive(Debug)]
+/// struct Absolute;
+///
+/// impl<F: Scalar> Loss<F> for Absolute {
+///     fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
+///         self.value_and_grad(output.clone(), targets).0
+///     }
+///     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+///         let Targets::Dense(t) = targets else { panic!("Absolute takes dense targets") };
+///         let (difference, rows) = (output - t, F::of(t.nrows() as f64));
+///         let loss: F = difference.iter().map(|d| d.abs()).sum();
+///         ((loss / rows).as_f64(), difference.mapv(|d| d.signum() / rows))
+///     }
+/// }
+///
+/// let mut net = Sequential::mlp(2, &[3], 1).build(&mut gradus::rng(1))?;
+/// let (rows, targets) = (array![[1.0, 2.0], [-3.0, 0.5]], Targets::Dense(array![[9.0], [-9.0]]));
+/// let report = check::gradients(&mut net, &Absolute, &rows, &targets);
+/// assert!(report.worst() < 1e-7, "{report}");
+/// # Ok::<(), gradus::Error>(())
+/// ```
 pub trait Loss<F: Scalar>: Debug + Send + Sync {
     /// L of a batch of outputs `(N, out)`.
     fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64;

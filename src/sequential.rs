@@ -55,6 +55,14 @@ impl<F: Scalar> Sequential<F> {
 
     /// A network of layers that are already made.
     ///
+    /// ```
+    /// use gradus::{Affine, Sequential, ndarray::array};
+    /// let affine = Affine::from_parts(array![[2.0_f32], [1.0]], array![0.5])?;
+    /// let net = Sequential::from_layers(2, vec![Box::new(affine)])?;
+    /// assert_eq!(net.predict(&array![[10.0, 1.0]])?, array![[21.5]]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No layers; a layer that cannot take the width before it.
     pub fn from_layers(input: usize, layers: Vec<Box<dyn Layer<F>>>) -> Result<Self, Error> {
@@ -134,6 +142,20 @@ impl<F: Scalar> Sequential<F> {
 
     /// The outputs (for a classifier: logits) of a batch of rows, `(N, in) -> (N, out)`.
     ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// let digits = Digits::load::<f32>()?;
+    /// let net = Sequential::mlp(64, &[20], 10).build(&mut gradus::rng(1))?;
+    /// let logits = net.predict(digits.rows())?;
+    /// assert_eq!(logits.dim(), (1797, 10));
+    /// let probabilities = net.predict_probabilities(digits.rows())?;
+    /// assert!((probabilities.row(0).sum() - 1.0).abs() < 1e-5);
+    /// let classes = net.classify(digits.rows())?;
+    /// let right = classes.iter().zip(digits.labels().unwrap()).filter(|(a, b)| a == b).count();
+    /// assert_eq!(net.accuracy(&digits)?, right as f64 / 1797.0);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Rows of another width than the network's.
     pub fn predict(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
@@ -172,6 +194,14 @@ impl<F: Scalar> Sequential<F> {
     }
 
     /// The mean loss over a dataset, in inference mode and without any weight penalty.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// let net = Sequential::<f32>::input(64).affine(10, Init::Zeros).build(&mut gradus::rng(1))?;
+    /// let loss = net.loss(&SoftmaxCrossEntropy, &Digits::load()?)?;
+    /// assert!((loss - 10.0_f64.ln()).abs() < 1e-6); // every class is as likely
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Rows or targets of another width than the network's.
@@ -345,6 +375,13 @@ impl<F: Scalar> Debug for Sequential<F> {
 type Make<F> = Box<dyn FnOnce(usize, &mut dyn Rng) -> Result<Box<dyn Layer<F>>, Error>>;
 
 /// A network being described; [`build`](Self::build) makes it.
+///
+/// ```
+/// use gradus::{Init, Sequential};
+/// let wrong = Sequential::<f32>::input(64).affine(10, Init::He).dropout(1.5).build(&mut gradus::rng(1));
+/// let message = "layer 1, Dropout ratio: expected a share in [0, 1), found 1.5";
+/// assert_eq!(wrong.unwrap_err().to_string(), message);
+/// ```
 #[must_use = "a network is made by `build`"]
 pub struct Builder<F: Scalar = f32> {
     input: usize,
@@ -394,6 +431,16 @@ impl<F: Scalar> Builder<F> {
     }
 
     /// A layer of your own, or a whole network.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// let mut rng = gradus::rng(1);
+    /// let block = Sequential::<f32>::input(20).affine(20, Init::He).relu().build(&mut rng)?;
+    /// let norm = BatchNorm::new(20)?.with_epsilon(1e-6)?;
+    /// let net = Sequential::input(64).affine(20, Init::He).layer(norm).layer(block).affine(10, Init::He);
+    /// assert_eq!(net.build(&mut rng)?.layers().len(), 4);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn layer(self, layer: impl Layer<F> + 'static) -> Self {
         self.make(|_, _| Ok(layer))
     }

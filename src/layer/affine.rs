@@ -35,6 +35,13 @@ pub struct Affine<F = f32> {
 impl<F: Scalar> Affine<F> {
     /// Random weights, zero biases.
     ///
+    /// ```
+    /// use gradus::{Affine, Init};
+    /// let affine = Affine::<f32>::new(784, 100, Init::He, &mut gradus::rng(1))?;
+    /// assert_eq!((affine.weight.value.dim(), affine.bias.value.dim()), ((784, 100), (1, 100)));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// No inputs or no outputs; an [`Init`] outside its range.
     pub fn new<R: Rng + ?Sized>(inputs: usize, outputs: usize, init: Init, rng: &mut R) -> Result<Self, Error> {

@@ -9,6 +9,13 @@ use crate::rng::{Generator, fork};
 use crate::scalar::Scalar;
 
 /// Which of its two passes makes up for the missing neurons.
+///
+/// ```
+/// use gradus::{Dropout, DropoutForm, Layer, ndarray::array};
+/// let book = Dropout::with_form(0.25, DropoutForm::Book, &mut gradus::rng(1))?;
+/// assert_eq!(book.infer(array![[8.0]]), array![[6.0]]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DropoutForm {
     /// Training divides what is kept by `1 - ratio`; inference is the identity. What PyTorch does.

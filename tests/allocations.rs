@@ -1,0 +1,158 @@
+//! A training step in its steady state allocates nothing: buffers go round.
+//!
+//! The allocator counts what the thread of the test asks for. (The matrix products keep their packing buffers, a
+//! thread each; were they to allocate in every call, this would fail.)
+#![allow(unsafe_code)] // an allocator cannot be written without
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use gradus::prelude::*;
+use gradus::{Batch, Sampling};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that ends may free and allocate after its counter is gone; nobody counts then.
+    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
+}
+
+// SAFETY: every call goes to the system's allocator as it came; counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is the one asked for here.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often `run` allocates.
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn the_count_counts() {
+    assert_eq!(allocations(|| drop(vec![1, 2, 3])), 1);
+    assert_eq!(allocations(|| drop((Box::new(1), String::from("a")))), 2);
+    assert_eq!(allocations(|| ()), 0);
+}
+
+/// Everything there is in one net, another network among it.
+fn net<F: Scalar>(width: usize, outputs: usize) -> Sequential<F> {
+    let mut rng = rng(1);
+    let inner = Sequential::input(30).affine(20, Init::He).batch_norm().sigmoid().dropout(0.2).build(&mut rng).unwrap();
+    let net = Sequential::input(width).affine(50, Init::He).batch_norm().relu().dropout_with(0.1, DropoutForm::Book);
+    let net = net.affine(30, Init::Xavier).tanh().layer(inner).affine(outputs, Init::Glorot);
+    net.build(&mut rng).unwrap()
+}
+
+/// Full batches with a short one in between, twenty rounds after two of getting ready.
+fn expect_none<F: Scalar, L: Loss<F>, O: Optimizer<F>>(
+    what: &str,
+    mut net: Sequential<F>,
+    data: &Dataset<F>,
+    mut trainer: Trainer<'_, F, L, O>,
+) {
+    let mut batch = Batch::default();
+    let rows: Vec<usize> = (0..data.len()).rev().collect();
+    let mut round = || {
+        for rows in [&rows[..64], &rows[64..128], &rows[128..137], &rows[5..69]] {
+            data.gather(rows, &mut batch);
+            assert!(trainer.step(&mut net, &mut batch).unwrap().is_finite());
+        }
+    };
+    round();
+    round();
+    let found = allocations(|| (0..20).for_each(|_| round()));
+    assert_eq!(found, 0, "{what}: allocations in 80 steps");
+}
+
+fn digits<F: Scalar>() -> Dataset<F> {
+    Digits::load().unwrap().take(200).unwrap()
+}
+
+fn with_each_optimizer<F: Scalar>() {
+    fn trainer<'a, F: Scalar, O: Optimizer<F>>(optimizer: O) -> Trainer<'a, F, SoftmaxCrossEntropy, O> {
+        Trainer::new(SoftmaxCrossEntropy, optimizer)
+    }
+    let data = digits::<F>();
+    for decay in [WeightDecay::None, WeightDecay::L2(1e-3), WeightDecay::Decoupled(1e-3)] {
+        let net = || net::<F>(64, 10);
+        expect_none("SGD", net(), &data, trainer(SGD::default()).weight_decay(decay));
+        expect_none("Momentum", net(), &data, trainer(Momentum::default()).weight_decay(decay));
+        expect_none("AdaGrad", net(), &data, trainer(AdaGrad::default()).weight_decay(decay));
+        expect_none("Adam", net(), &data, trainer(Adam::default()).weight_decay(decay));
+        let boxed: Box<dyn Optimizer<F>> = Box::new(Adam::default());
+        expect_none("a boxed Adam", net(), &data, trainer(boxed).weight_decay(decay));
+    }
+}
+
+#[test]
+fn a_step_allocates_nothing_in_f32() {
+    with_each_optimizer::<f32>();
+}
+
+#[test]
+fn a_step_allocates_nothing_in_f64() {
+    with_each_optimizer::<f64>();
+}
+
+#[test]
+fn nor_with_another_loss_or_a_frozen_layer() {
+    let data = digits::<f32>();
+    let mut frozen = net(64, 10);
+    frozen.freeze(0..2, true);
+    expect_none("binary cross-entropy", frozen, &data, Trainer::new(BinaryCrossEntropy, SGD::default()));
+    let (rows, _) = data.into_parts();
+    let copy = Dataset::regression(rows.clone(), rows).unwrap();
+    expect_none("dense targets", net(64, 64), &copy, Trainer::new(MeanSquaredError, Adam::default()));
+}
+
+/// Layers wide enough for several threads.
+#[test]
+fn nor_with_wide_layers() {
+    let data = digits::<f32>();
+    let net = Sequential::mlp(64, &[700, 600], 10).build(&mut rng(1)).unwrap();
+    expect_none("wide layers", net, &data, Trainer::new(SoftmaxCrossEntropy, Adam::default()));
+}
+
+/// `fit` allocates for its buffers, its history and its validation, not for its steps: ten times as many steps in an
+/// epoch take as many allocations, but for the growing history.
+#[test]
+fn fit_allocates_by_the_epoch() {
+    let data = digits::<f32>();
+    let fit = |sampling, batch_size| {
+        let mut net = net(64, 10);
+        let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD::default());
+        trainer = trainer.sampling(sampling).batch_size(batch_size).epochs(3).progress(false);
+        allocations(|| assert_eq!(trainer.fit(&mut net, &data).unwrap().losses.len(), 3 * 200 / batch_size))
+    };
+    for sampling in [Sampling::Shuffled, Sampling::WithReplacement] {
+        let (few, many) = (fit(sampling, 20), fit(sampling, 2));
+        assert!(many <= few + 10, "{sampling:?}: {few} allocations in 30 steps, {many} in 300");
+    }
+}

@@ -22,7 +22,8 @@
 //! | networks | [`Sequential`] and its [`Builder`], [`Init`] |
 //! | layers | [`Layer`], [`Param`], [`Role`]; [`Affine`], [`Sigmoid`], [`ReLU`], [`Tanh`], [`BatchNorm`], [`Dropout`] |
 //! | losses | [`Loss`]; [`SoftmaxCrossEntropy`], [`MeanSquaredError`], [`BinaryCrossEntropy`] |
-//! | optimizers | [`Optimizer`], [`Updater`], [`WeightDecay`]; [`SGD`], [`Momentum`], [`AdaGrad`], [`Adam`] |
+//! | optimizers | [`Optimizer`], [`Updater`], [`WeightDecay`], [`Clip`]; [`SGD`], [`Momentum`], [`Nesterov`], [`AdaGrad`], [`RMSProp`], [`AdaDelta`], [`Adam`], [`AdamW`], [`AdaMax`], [`NAdam`], [`RAdam`], [`AdaBelief`], [`Lion`] |
+//! | learning rates | [`Schedule`]; [`Constant`], [`StepDecay`], [`Exponential`], [`Cosine`], [`CosineRestarts`], [`LinearWarmup`], [`OneCycle`], [`ReduceOnPlateau`]; [`RangeTest`] |
 //! | training | [`Trainer`], [`History`], [`Epoch`], [`Sampling`] |
 //! | data | [`Dataset`], [`Targets`], [`Digits`], [`mnist`](mnist()), [`Idx`], [`Normalizer`], [`KFold`] |
 //! | checking your own layers | [`check`] |
@@ -61,12 +62,16 @@ pub use init::Init;
 pub use kernel::vectorize;
 pub use layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Role, Sigmoid, Tanh};
 pub use loss::{BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, softmax};
-pub use optim::{AdaGrad, Adam, Momentum, Optimizer, SGD, Updater, WeightDecay};
+pub use optim::{
+    AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Clip, Constant, Cosine, CosineRestarts, Exponential,
+    LinearWarmup, Lion, Momentum, MomentumForm, NAdam, Nesterov, OneCycle, Optimizer, ParamState, Plateau, RAdam,
+    RMSProp, ReduceOnPlateau, SGD, Schedule, StepDecay, Updater, UpdaterState, WeightDecay,
+};
 pub use rng::{Generator, rng};
 pub use scalar::Scalar;
 pub use sequential::{Builder, Sequential};
 pub use summary::{Histogram, Summary};
-pub use train::{Epoch, EpochRecord, History, Sampling, Trainer};
+pub use train::{Epoch, EpochRecord, History, RangeTest, RateSweep, Sampling, Trainer};
 
 pub use ndarray;
 pub use rand;
@@ -74,9 +79,11 @@ pub use rand;
 /// Everything a training program needs: `use gradus::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        AdaGrad, Adam, Affine, BatchNorm, BinaryCrossEntropy, Dataset, Digits, Dropout, DropoutForm, Epoch, Error,
-        History, Init, Layer, Loss, MeanSquaredError, Momentum, Optimizer, ReLU, SGD, Sampling, Scalar, Sequential,
-        Sigmoid, SoftmaxCrossEntropy, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
+        AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, BatchNorm, BinaryCrossEntropy, Clip, Cosine,
+        CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History, Init, Layer,
+        LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, NAdam, Nesterov, OneCycle, Optimizer,
+        RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, SGD, Sampling, Scalar, Schedule, Sequential, Sigmoid,
+        SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
     };
 }
 

@@ -1,8 +1,19 @@
 //! How a gradient becomes a step.
 
+mod adabelief;
+mod adadelta;
 mod adagrad;
 mod adam;
+mod adamax;
+mod adamw;
+mod clip;
+mod lion;
 mod momentum;
+mod nadam;
+mod nesterov;
+mod radam;
+mod rmsprop;
+mod schedule;
 mod sgd;
 mod updater;
 mod weight_decay;
@@ -12,17 +23,33 @@ use std::fmt::Debug;
 use crate::error::Error;
 use crate::scalar::Scalar;
 
+pub use adabelief::AdaBelief;
+pub use adadelta::AdaDelta;
 pub use adagrad::AdaGrad;
 pub use adam::Adam;
-pub use momentum::Momentum;
+pub use adamax::AdaMax;
+pub use adamw::AdamW;
+pub use clip::Clip;
+pub use lion::Lion;
+pub use momentum::{Momentum, MomentumForm};
+pub use nadam::NAdam;
+pub use nesterov::Nesterov;
+pub use radam::RAdam;
+pub use rmsprop::RMSProp;
+pub use schedule::{
+    Constant, Cosine, CosineRestarts, Exponential, LinearWarmup, OneCycle, Plateau, ReduceOnPlateau, Schedule,
+    StepDecay,
+};
 pub use sgd::SGD;
-pub use updater::Updater;
+pub(crate) use updater::Paused;
+pub use updater::{ParamState, Updater, UpdaterState};
 pub use weight_decay::WeightDecay;
 
 /// A rule that turns a gradient into a change of the parameters: a formula over flat slices.
 ///
 /// A rule owns its hyper-parameters and no state; [`Updater`] owns the state, counts the steps, and gives every
-/// rule weight decay, clipping, threads, saving and resuming. One of your own:
+/// rule weight decay, clipping, schedules, threads, saving and resuming. Rules go into a table as
+/// `Box<dyn Optimizer<F>>`, which is a rule itself. One of your own:
 ///
 /// ```
 /// use gradus::{Optimizer, Updater};
@@ -72,6 +99,11 @@ pub trait Optimizer<F: Scalar>: Debug + Send + Sync {
     /// Sets η: schedules do.
     fn set_learning_rate(&mut self, rate: F);
 
+    /// A weight decay that is part of the rule: AdamW's. The driver applies it, where none is set there.
+    fn weight_decay(&self) -> WeightDecay {
+        WeightDecay::None
+    }
+
     /// Whether the hyper-parameters are in their ranges; asked before every step.
     ///
     /// # Errors
@@ -99,6 +131,9 @@ impl<F: Scalar, O: Optimizer<F> + ?Sized> Optimizer<F> for Box<O> {
     fn set_learning_rate(&mut self, rate: F) {
         (**self).set_learning_rate(rate);
     }
+    fn weight_decay(&self) -> WeightDecay {
+        (**self).weight_decay()
+    }
     fn check(&self) -> Result<(), Error> {
         (**self).check()
     }
@@ -120,6 +155,18 @@ pub(crate) fn check_beta<F: Scalar>(name: &str, beta: F) -> Result<(), Error> {
 /// An ε has to be at least 0 and finite.
 pub(crate) fn check_epsilon<F: Scalar>(epsilon: F) -> Result<(), Error> {
     check_range(epsilon >= F::zero() && epsilon.is_finite(), "epsilon", "a finite value of at least 0", epsilon)
+}
+
+/// The largest gradient that is squared: 1.2e18 in `f32`, its square is 1/256 of the largest number.
+pub(crate) fn square_limit<F: Scalar>() -> F {
+    F::max_value().sqrt() / F::of(16.0)
+}
+
+/// A gradient whose square is finite; NaN stays NaN, so that it is not taken for a step.
+#[inline(always)]
+pub(crate) fn bounded<F: Scalar>(g: F, limit: F) -> F {
+    let g = if g > limit { limit } else { g };
+    if g < -limit { -limit } else { g }
 }
 
 fn check_range<F: Scalar>(holds: bool, name: &str, expected: &str, found: F) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 mod history;
 mod progress;
+mod range_test;
 
 use std::ops::ControlFlow;
 
@@ -9,15 +10,16 @@ use crate::data::shuffle::{below, shuffle};
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
 use crate::kernel;
-use crate::layer::{Layer, values, values_mut};
+use crate::layer::{Layer, Role, values, values_mut};
 use crate::loss::Loss;
-use crate::optim::{Optimizer, Updater, WeightDecay};
+use crate::optim::{Clip, Optimizer, Schedule, Updater, WeightDecay};
 use crate::rng::{Generator, rng};
 use crate::scalar::Scalar;
 use crate::sequential::{Sequential, correct};
 use progress::Progress;
 
 pub use history::{Epoch, EpochRecord, History};
+pub use range_test::{RangeTest, RateSweep};
 
 /// How an epoch's batches are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -90,7 +92,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         }
     }
 
-    /// Rows a step.
+    /// Rows a step. For gradient accumulation see [`Updater`](crate::Updater#gradient-accumulation).
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self
@@ -105,6 +107,39 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
     /// Decays weights with every step; [`WeightDecay::L2`] adds `½ λ Σ W²` to the training loss.
     pub fn weight_decay(mut self, decay: WeightDecay) -> Self {
         self.updater = self.updater.weight_decay(decay);
+        self
+    }
+
+    /// Decays the parameters of these roles: `[Role::Weight]` where nothing is said.
+    pub fn decay_roles(mut self, roles: &[Role]) -> Self {
+        self.updater = self.updater.decay_roles(roles);
+        self
+    }
+
+    /// Clips the gradients of every step.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.updater = self.updater.clip(clip);
+        self
+    }
+
+    /// Sets the learning rate before every step; a closure from the step (from 0) to the rate is a schedule.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// # let data = Digits::load::<f32>()?;
+    /// # let mut net = Sequential::mlp(data.width(), &[50], data.classes()).build(&mut gradus::rng(1))?;
+    /// let per_epoch = data.len().div_ceil(100) as u64;
+    /// let cosine = Cosine { learning_rate: 0.01, minimum: 0.0, steps: 4 * per_epoch };
+    /// let mut trainer = Trainer::new(SoftmaxCrossEntropy, AdamW::default())
+    ///     .epochs(5)
+    ///     .schedule(LinearWarmup { steps: per_epoch, start: None, then: cosine });
+    /// let history = trainer.fit(&mut net, &data)?;
+    /// let rates: Vec<f64> = history.epochs.iter().map(|epoch| epoch.learning_rate).collect();
+    /// assert!(rates[0] == f64::from(0.01_f32) && rates.is_sorted_by(|a, b| a > b));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.updater = self.updater.schedule(schedule);
         self
     }
 
@@ -190,7 +225,9 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
                 tally.add(rows.len(), loss, right);
                 progress.step(number, loss);
             }
-            history.epochs.push(self.record(number, &tally, net)?);
+            let record = self.record(number, &tally, net)?;
+            self.updater.observe(record.validation_loss.unwrap_or(record.loss));
+            history.epochs.push(record);
             let epoch = Epoch { net, history: &history };
             progress.epoch(&epoch);
             if after_epoch(&epoch).is_break() {

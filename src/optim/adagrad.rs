@@ -1,4 +1,4 @@
-use super::{Optimizer, check_epsilon, check_rate};
+use super::{Optimizer, bounded, check_epsilon, check_rate, square_limit};
 use crate::error::Error;
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -44,9 +44,10 @@ impl<F: Scalar> Optimizer<F> for AdaGrad<F> {
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
         let [h] = slots else { unreachable!("one slot") };
-        let (lr, epsilon) = (self.learning_rate, self.epsilon);
+        let (lr, epsilon, limit) = (self.learning_rate, self.epsilon, square_limit());
         kernel::vectorize(|| {
             for ((p, &g), h) in param.iter_mut().zip(grad).zip(h.iter_mut()) {
+                let g = bounded(g, limit);
                 *h += g * g;
                 *p -= lr * g / (h.sqrt() + epsilon);
             }

@@ -1,4 +1,4 @@
-use super::{Optimizer, check_beta, check_epsilon, check_rate};
+use super::{Optimizer, bounded, check_beta, check_epsilon, check_rate, square_limit};
 use crate::error::Error;
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -16,6 +16,12 @@ use crate::scalar::Scalar;
 /// uncorrected root, √v, the paper's "ε̂" form, which differs in the first steps by about ε.
 /// Kingma & Ba, *Adam: A Method for Stochastic Optimization*, 2015.
 ///
+/// With `amsgrad` v̂ never falls, `v̂ = max v / (1 - β₂ᵗ)`: the largest v until now, corrected afterwards, as in
+/// PyTorch (Reddi, Kale & Kumar, *On the Convergence of Adam and Beyond*, 2018, do not correct).
+///
+/// In `f32` a gradient below 1e-19 has a square of zero, so ε is all it is divided by: it still moves its
+/// parameter, by `η m̂ / ε`. One above 1e18 counts as 1e18 (in all rules that square): its square has to be finite.
+///
 /// ```
 /// use gradus::{Adam, Updater};
 /// let mut updater = Updater::new(Adam { learning_rate: 0.1, ..Adam::default() });
@@ -25,6 +31,7 @@ use crate::scalar::Scalar;
 /// assert!((p[0] - 0.9_f64).abs() < 1e-5 && (p[1] - 1.1).abs() < 1e-9);
 /// # Ok::<(), gradus::Error>(())
 /// ```
+#[doc(alias = "AMSGrad")]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam<F = f32> {
     /// η, 0.001 by default.
@@ -35,32 +42,53 @@ pub struct Adam<F = f32> {
     pub beta2: F,
     /// ε, keeps the division finite: 1e-8 by default.
     pub epsilon: F,
+    /// AMSGrad: whether the largest v until now divides, at the cost of a third slot; no by default.
+    pub amsgrad: bool,
 }
 
 impl<F: Scalar> Default for Adam<F> {
     fn default() -> Self {
-        Self { learning_rate: F::of(0.001), beta1: F::of(0.9), beta2: F::of(0.999), epsilon: F::of(1e-8) }
+        Self {
+            learning_rate: F::of(0.001),
+            beta1: F::of(0.9),
+            beta2: F::of(0.999),
+            epsilon: F::of(1e-8),
+            amsgrad: false,
+        }
     }
 }
 
 impl<F: Scalar> Optimizer<F> for Adam<F> {
     fn slots(&self) -> usize {
-        2
+        if self.amsgrad { 3 } else { 2 }
     }
 
     fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [m, v] = slots else { unreachable!("two slots") };
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
-        let (rest1, rest2) = (F::one() - beta1, F::one() - beta2);
+        let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let rate = self.learning_rate / correction(beta1, step);
         let root = correction(beta2, step).sqrt();
-        kernel::vectorize(|| {
-            for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
-                *m = beta1 * *m + rest1 * g;
-                *v = beta2 * *v + rest2 * g * g;
-                *p -= rate * *m / (v.sqrt() / root + epsilon);
-            }
-        });
+        match slots {
+            [m, v] => kernel::vectorize(|| {
+                for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
+                    let g = bounded(g, limit);
+                    *m = beta1 * *m + rest1 * g;
+                    *v = beta2 * *v + rest2 * g * g;
+                    *p -= rate * *m / (v.sqrt() / root + epsilon);
+                }
+            }),
+            [m, v, largest] => kernel::vectorize(|| {
+                let state = m.iter_mut().zip(v.iter_mut()).zip(largest.iter_mut());
+                for ((p, &g), ((m, v), largest)) in param.iter_mut().zip(grad).zip(state) {
+                    let g = bounded(g, limit);
+                    *m = beta1 * *m + rest1 * g;
+                    *v = beta2 * *v + rest2 * g * g;
+                    *largest = if *largest > *v { *largest } else { *v };
+                    *p -= rate * *m / (largest.sqrt() / root + epsilon);
+                }
+            }),
+            _ => unreachable!("two slots, or three"),
+        }
     }
 
     fn learning_rate(&self) -> F {

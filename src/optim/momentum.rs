@@ -3,20 +3,44 @@ use crate::error::Error;
 use crate::kernel;
 use crate::scalar::Scalar;
 
+/// What a velocity holds, which matters where the learning rate changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MomentumForm {
+    /// `v ← μ v - η g`, steps already taken: a velocity keeps the rates it was gathered with, so a new rate
+    /// shows little by little, over about `1 / (1 - μ)` steps.
+    #[default]
+    Book,
+    /// `v ← μ v + g`, gradients: a new rate applies to all of the velocity at once. For recipes with a schedule
+    /// that come from PyTorch.
+    PyTorch,
+}
+
+impl MomentumForm {
+    /// What g is multiplied with on its way into v, and v on its way into p. The velocity of the book's form is
+    /// kept as `-v`, which has the same bits but for the sign.
+    #[inline(always)]
+    pub(super) fn gain_and_rate<F: Scalar>(self, learning_rate: F) -> (F, F) {
+        match self {
+            Self::Book => (learning_rate, F::one()),
+            Self::PyTorch => (F::one(), learning_rate),
+        }
+    }
+}
+
 /// Momentum: a ball rolling down a slope, with velocity v and friction.
 ///
 /// ```text
-/// v ← μ v - η g
-/// p ← p + v
+/// form   Book: v ← μ v - η g    PyTorch: v ← μ v + g
+///              p ← p + v                 p ← p - η v
 /// ```
 ///
-/// The book's form. PyTorch keeps `v ← μ v + g` and steps by `p ← p - η v`: the same path as long as η stays
-/// the same; when a schedule changes η, here the velocity keeps the rate it was gathered with.
+/// The two forms are the same path as long as η stays the same, and part when a schedule changes it: see
+/// [`MomentumForm`]. The book's is the default.
 /// Polyak, *Some methods of speeding up the convergence of iteration methods*, 1964.
 ///
 /// ```
 /// use gradus::{Momentum, Updater};
-/// let mut updater = Updater::new(Momentum { learning_rate: 0.1, momentum: 0.9 });
+/// let mut updater = Updater::new(Momentum { learning_rate: 0.1, ..Momentum::default() });
 /// let mut p = [1.0];
 /// updater.step_slice(&mut p, &[1.0])?; // v = -0.1
 /// updater.step_slice(&mut p, &[1.0])?; // v = -0.19
@@ -29,11 +53,13 @@ pub struct Momentum<F = f32> {
     pub learning_rate: F,
     /// μ, the share of the velocity that is kept: 0.9 by default.
     pub momentum: F,
+    /// What the velocity holds: the book's form by default.
+    pub form: MomentumForm,
 }
 
 impl<F: Scalar> Default for Momentum<F> {
     fn default() -> Self {
-        Self { learning_rate: F::of(0.01), momentum: F::of(0.9) }
+        Self { learning_rate: F::of(0.01), momentum: F::of(0.9), form: MomentumForm::Book }
     }
 }
 
@@ -44,11 +70,12 @@ impl<F: Scalar> Optimizer<F> for Momentum<F> {
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
         let [v] = slots else { unreachable!("one slot") };
-        let (lr, momentum) = (self.learning_rate, self.momentum);
+        let (gain, rate) = self.form.gain_and_rate(self.learning_rate);
+        let momentum = self.momentum;
         kernel::vectorize(|| {
             for ((p, &g), v) in param.iter_mut().zip(grad).zip(v.iter_mut()) {
-                *v = momentum * *v - lr * g;
-                *p += *v;
+                *v = momentum * *v + gain * g;
+                *p -= rate * *v;
             }
         });
     }

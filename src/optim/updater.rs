@@ -1,4 +1,5 @@
-use super::{Optimizer, WeightDecay};
+use super::clip::{self, Action, Clip};
+use super::{Optimizer, Schedule, WeightDecay};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::layer::{Layer, Param, Role, values, values_mut};
@@ -8,7 +9,8 @@ use crate::scalar::Scalar;
 const MAX_SLOTS: usize = 8;
 
 /// Drives an [`Optimizer`]: owns the step count and the state, and does once for all rules what each would
-/// otherwise do for itself: weight decay, blocks, threads, and keeping the state free of subnormal numbers.
+/// otherwise do for itself: schedules, clipping, weight decay, blocks, threads, and keeping the state in the range
+/// where numbers are fast: no subnormal ones, none infinite.
 ///
 /// One updater belongs to one network (or one slice): it remembers the shapes of the first step and refuses others.
 ///
@@ -16,7 +18,7 @@ const MAX_SLOTS: usize = 8;
 /// use gradus::{Momentum, Updater};
 ///
 /// // f(x, y) = x²/20 + y², from (-7, 2)
-/// let mut updater = Updater::new(Momentum { learning_rate: 0.1, momentum: 0.9 });
+/// let mut updater = Updater::new(Momentum { learning_rate: 0.1, ..Momentum::default() });
 /// let mut p = [-7.0_f64, 2.0];
 /// for _ in 0..100 {
 ///     let gradient = [p[0] / 10.0, 2.0 * p[1]];
@@ -25,70 +27,237 @@ const MAX_SLOTS: usize = 8;
 /// assert!(p[0].abs() < 0.1 && p[1].abs() < 0.1);
 /// # Ok::<(), gradus::Error>(())
 /// ```
+///
+/// # Gradient accumulation
+///
+/// There is no option that sums the gradients of several small batches into one step. It saves memory where
+/// activations are large; here a batch keeps its rows times the widths of the layers, and one batch of `k n` rows
+/// is the same step as `k` batches of `n`, and faster. A network with BatchNorm would make them differ, as its
+/// statistics are a batch's. Where the parts cannot be one batch, average their gradients in a loop of your own:
+///
+/// ```
+/// use gradus::{Layer, Loss, ndarray::Array2, prelude::*};
+/// # let mut net = Sequential::<f64>::mlp(64, &[10], 10).build(&mut gradus::rng(1))?;
+/// # let mut whole = Sequential::<f64>::mlp(64, &[10], 10).build(&mut gradus::rng(1))?;
+/// # let data = Digits::load()?;
+/// # let data = data.take(80)?;
+/// let mut updater = Updater::new(SGD::default());
+/// let mut sums: Vec<Array2<f64>> = Vec::new();
+/// let parts = 4; // of equal size
+/// for batch in data.batches(data.len() / parts)? {
+///     let output = net.forward(batch.rows);
+///     let (_, grad) = SoftmaxCrossEntropy.value_and_grad(output, &batch.targets);
+///     net.backward_params(grad);
+///     let mut n = 0;
+///     net.params(&mut |param| {
+///         if n == sums.len() {
+///             sums.push(Array2::zeros(param.grad.dim()));
+///         }
+///         sums[n].scaled_add(1.0 / parts as f64, &param.grad);
+///         n += 1;
+///     });
+/// }
+/// let mut sums = sums.into_iter();
+/// net.params_mut(&mut |param| param.grad = sums.next().expect("one a parameter"));
+/// updater.step(&mut net)?;
+/// # let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD::default());
+/// # for mut batch in data.batches(data.len())? {
+/// #     trainer.step(&mut whole, &mut batch)?;
+/// # }
+/// # let (a, b) = (net.predict(data.rows())?, whole.predict(data.rows())?);
+/// # assert!((a - b).iter().all(|difference| difference.abs() < 1e-12));
+/// # Ok::<(), gradus::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Updater<F, O> {
-    /// The rule, with its hyper-parameters; they may change between steps.
+    /// The rule, with its hyper-parameters; they may change between steps. A schedule sets the learning rate anew
+    /// before each.
     pub optimizer: O,
-    weight_decay: WeightDecay,
-    step: u64,
-    state: Vec<State<F>>,
+    weight_decay: Option<WeightDecay>,
+    decayed: Vec<Role>,
+    clip: Clip,
+    schedule: Option<Box<dyn Schedule>>,
+    state: UpdaterState<F>,
 }
 
-/// What one trained parameter has gathered.
+/// All that an [`Updater`] has gathered, to be kept and given back: the next step has the same bits.
 #[derive(Debug, Clone, PartialEq)]
-struct State<F> {
-    /// The parameter's name and shape at the first step.
-    name: String,
-    shape: (usize, usize),
-    /// The slots one after another, each as long as the parameter.
-    slots: Vec<F>,
+pub struct UpdaterState<F> {
+    /// How many steps were taken.
+    pub steps: u64,
+    /// One for each parameter, in the network's order; those that are frozen too.
+    pub parameters: Vec<ParamState<F>>,
+}
+
+/// What an updater was before a learning-rate range test.
+#[derive(Debug)]
+pub(crate) struct Paused<F> {
+    state: UpdaterState<F>,
+    schedule: Option<Box<dyn Schedule>>,
+    learning_rate: F,
+}
+
+/// What one parameter has gathered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamState<F> {
+    /// Its name at the first step.
+    pub name: String,
+    /// Its shape.
+    pub shape: (usize, usize),
+    /// How many steps it was part of since its state was made: what the rule counts by.
+    pub steps: u64,
+    /// The rule's slots one after another, each as long as the parameter; empty while it is frozen.
+    pub slots: Vec<F>,
 }
 
 impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
-    /// A driver at step 0, without weight decay.
+    /// A driver at step 0: the rule's own learning rate and weight decay, no clipping.
     pub fn new(optimizer: O) -> Self {
-        Self { optimizer, weight_decay: WeightDecay::None, step: 0, state: Vec::new() }
+        Self {
+            optimizer,
+            weight_decay: None,
+            decayed: vec![Role::Weight],
+            clip: Clip::None,
+            schedule: None,
+            state: UpdaterState { steps: 0, parameters: Vec::new() },
+        }
     }
 
-    /// Decays weights with every step.
+    /// Decays weights with every step. Takes the place of what the rule brings along (AdamW does).
     pub fn weight_decay(mut self, decay: WeightDecay) -> Self {
-        self.weight_decay = decay;
+        self.weight_decay = Some(decay);
         self
+    }
+
+    /// Decays the parameters of these roles: `[Role::Weight]` where nothing is said.
+    pub fn decay_roles(mut self, roles: &[Role]) -> Self {
+        self.decayed = roles.to_vec();
+        self
+    }
+
+    /// Clips the gradients of every step.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.clip = clip;
+        self
+    }
+
+    /// Sets the learning rate before every step.
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedule = Some(Box::new(schedule));
+        self
+    }
+
+    /// Tells the schedule an epoch's loss; only [`ReduceOnPlateau`](crate::ReduceOnPlateau) listens.
+    /// [`Trainer::fit`](crate::Trainer::fit) does it by itself.
+    pub fn observe(&mut self, loss: f64) {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.observe(loss);
+        }
     }
 
     /// How many steps were taken.
     pub fn steps(&self) -> u64 {
-        self.step
+        self.state.steps
+    }
+
+    /// All that was gathered by the steps until now.
+    pub fn state(&self) -> &UpdaterState<F> {
+        &self.state
+    }
+
+    /// Goes on from a state kept before.
+    ///
+    /// ```
+    /// use gradus::{Adam, Updater};
+    /// let (mut p, gradient) = ([1.0], [0.3]);
+    /// let mut updater = Updater::new(Adam::default());
+    /// updater.step_slice(&mut p, &gradient)?;
+    /// let (mut q, mut other) = (p, Updater::new(Adam::default()));
+    /// other.restore(updater.state().clone())?;
+    /// updater.step_slice(&mut p, &gradient)?;
+    /// other.step_slice(&mut q, &gradient)?;
+    /// assert_eq!(p, q);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::State`] where a parameter has not as many numbers as the rule keeps.
+    pub fn restore(&mut self, state: UpdaterState<F>) -> Result<(), Error> {
+        for ParamState { name, shape, slots, .. } in &state.parameters {
+            let expected = self.optimizer.slots().saturating_mul(shape.0).saturating_mul(shape.1);
+            if slots.len() != expected && !slots.is_empty() {
+                return Err(Error::State {
+                    parameter: name.clone(),
+                    expected: format!("{} numbers", slots.len()),
+                    found: format!("{expected} of {}", self.optimizer.name()),
+                });
+            }
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// Back to step 0, without a schedule, until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self) -> Paused<F> {
+        let empty = UpdaterState { steps: 0, parameters: Vec::new() };
+        Paused {
+            state: std::mem::replace(&mut self.state, empty),
+            schedule: self.schedule.take(),
+            learning_rate: self.optimizer.learning_rate(),
+        }
+    }
+
+    /// As it was before.
+    pub(crate) fn resume(&mut self, paused: Paused<F>) {
+        (self.state, self.schedule) = (paused.state, paused.schedule);
+        self.optimizer.set_learning_rate(paused.learning_rate);
+    }
+
+    /// What the schedule has gathered.
+    #[allow(dead_code, reason = "checkpoints keep it")]
+    pub(crate) fn schedule_state(&self) -> Vec<f64> {
+        self.schedule.as_ref().map_or(Vec::new(), |schedule| schedule.state())
+    }
+
+    /// Gives the schedule back what it had gathered.
+    #[allow(dead_code, reason = "checkpoints keep it")]
+    pub(crate) fn restore_schedule(&mut self, state: &[f64]) -> Result<(), Error> {
+        self.schedule.as_mut().map_or(Ok(()), |schedule| schedule.restore(state))
     }
 
     /// One step on every trained parameter of a network, by the gradients of its last `backward`.
     ///
     /// # Errors
-    /// [`Error::Hyperparameter`] where the rule or the decay is out of its range, [`Error::State`] where the
-    /// network is not of the shape of the steps before. Nothing is changed then.
+    /// [`Error::Hyperparameter`] where the rule, decay, clipping or schedule is out of its range, [`Error::State`]
+    /// where the network is not of the shape of the steps before. No parameter and no state is changed then.
     ///
     /// # Panics
     /// The rule asks for more than 8 slots.
     pub fn step<N: Layer<F> + ?Sized>(&mut self, net: &mut N) -> Result<(), Error> {
-        self.check()?;
-        self.prepare(|show| {
+        self.begin(|show| {
             net.params(&mut |param| {
-                if param.is_trained() {
+                if param.role.is_trained() {
                     show(&param.name, param.value.dim());
                 }
             });
         })?;
-        self.step += 1;
-        let (mut state, optimizer) = (self.state.iter_mut(), &self.optimizer);
-        let step = Step { number: self.step, decay: self.weight_decay };
+        let (decay, decayed, rule) = (self.decay(), &self.decayed, &self.optimizer);
+        let clip = self.clip.action(|| global_norm(net));
+        let mut states = self.state.parameters.iter_mut();
         net.params_mut(&mut |param| {
-            if param.is_trained() {
-                let state = state.next().expect("one state a parameter, just prepared");
-                let decays = param.role == Role::Weight;
-                let Param { value, grad, .. } = param;
-                step.take(optimizer, decays, values_mut(value), values(grad), &mut state.slots);
+            if !param.role.is_trained() {
+                return;
             }
+            let state = states.next().expect("one state a parameter, just prepared");
+            if param.frozen {
+                state.forget();
+                return;
+            }
+            let decay = if decayed.contains(&param.role) { decay } else { WeightDecay::None };
+            let Param { value, grad, .. } = param;
+            state.step(rule, Before { clip, decay }, values_mut(value), values(grad));
         });
+        self.state.steps += 1;
         Ok(())
     }
 
@@ -100,24 +269,23 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     /// # Panics
     /// The rule asks for more than 8 slots.
     pub fn step_slice(&mut self, param: &mut [F], grad: &[F]) -> Result<(), Error> {
-        self.check()?;
         if param.len() != grad.len() {
             let what = "gradients (one a parameter)".to_string();
             return Err(Error::Mismatch { what, expected: param.len(), found: grad.len() });
         }
-        self.prepare(|show| show("the slice", (1, param.len())))?;
-        self.step += 1;
-        let step = Step { number: self.step, decay: self.weight_decay };
-        step.take(&self.optimizer, true, param, grad, &mut self.state[0].slots);
+        self.begin(|show| show("the slice", (1, param.len())))?;
+        let before = Before { clip: self.clip.action(|| clip::norm(grad)), decay: self.decay() };
+        self.state.parameters[0].step(&self.optimizer, before, param, grad);
+        self.state.steps += 1;
         Ok(())
     }
 
     /// `½ λ Σ W²`, what [`WeightDecay::L2`] adds to the loss.
     pub fn penalty<N: Layer<F> + ?Sized>(&self, net: &N) -> f64 {
-        let WeightDecay::L2(lambda) = self.weight_decay else { return 0.0 };
+        let WeightDecay::L2(lambda) = self.decay() else { return 0.0 };
         let mut sum = 0.0;
         net.params(&mut |param| {
-            if param.role == Role::Weight {
+            if param.role.is_trained() && self.decayed.contains(&param.role) {
                 sum += kernel::sum_of_squares(values(&param.value));
             }
         });
@@ -126,21 +294,37 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.optimizer.check()?;
-        let lambda = self.weight_decay.lambda();
+        self.clip.check()?;
+        self.schedule.as_ref().map_or(Ok(()), |schedule| schedule.check())?;
+        let lambda = self.decay().lambda();
         require(lambda >= 0.0 && lambda.is_finite(), "weight decay", "a finite value of at least 0", lambda)
     }
 
-    /// Gets the state ready for a step on the parameters that `each` shows (name and shape): the first step makes it,
-    /// later ones hold the shapes against it.
-    fn prepare(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
+    fn decay(&self) -> WeightDecay {
+        self.weight_decay.unwrap_or_else(|| self.optimizer.weight_decay())
+    }
+
+    /// What comes before a step on the parameters that `each` shows (name and shape).
+    fn begin(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
+        if let Some(schedule) = &self.schedule {
+            schedule.check()?;
+            self.optimizer.set_learning_rate(F::of(schedule.rate(self.state.steps)));
+        }
+        self.check()?;
         let slots = self.optimizer.slots();
         assert!(slots <= MAX_SLOTS, "{} asks for {slots} slots, at most {MAX_SLOTS} are kept", self.optimizer.name());
-        if self.step == 0 {
-            self.state.clear();
-            each(&mut |name, shape| self.state.push(State::new(name, shape, slots)));
+        self.prepare(each)
+    }
+
+    /// The first step makes the state, later ones hold the shapes against it.
+    fn prepare(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
+        let states = &mut self.state.parameters;
+        if self.state.steps == 0 {
+            states.clear();
+            each(&mut |name, shape| states.push(ParamState::new(name, shape)));
             return Ok(());
         }
-        let (mut left, mut result) = (self.state.iter(), Ok(()));
+        let (mut left, mut result) = (states.iter(), Ok(()));
         let mut compare = |found: Option<(&str, (usize, usize))>| {
             let expected = left.next();
             if result.is_ok() && expected.map(|state| state.shape) != found.map(|(_, shape)| shape) {
@@ -153,13 +337,18 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     }
 }
 
-impl<F: Scalar> State<F> {
-    fn new(name: &str, shape: (usize, usize), slots: usize) -> Self {
-        Self { name: name.to_string(), shape, slots: vec![F::zero(); slots * shape.0 * shape.1] }
-    }
+/// The 2-norm of all gradients of trained parameters, one parameter after another.
+fn global_norm<F: Scalar, N: Layer<F> + ?Sized>(net: &N) -> f64 {
+    let mut norm = 0.0_f64;
+    net.params(&mut |param| {
+        if param.is_trained() {
+            norm = norm.hypot(clip::norm(values(&param.grad)));
+        }
+    });
+    norm
 }
 
-fn mismatch<F>(expected: Option<&State<F>>, found: Option<(&str, (usize, usize))>) -> Error {
+fn mismatch<F>(expected: Option<&ParamState<F>>, found: Option<(&str, (usize, usize))>) -> Error {
     let said =
         |it: Option<(&str, (usize, usize))>| it.map_or("none".into(), |(name, shape)| format!("{name} {shape:?}"));
     let expected = expected.map(|state| (&*state.name, state.shape));
@@ -167,49 +356,72 @@ fn mismatch<F>(expected: Option<&State<F>>, found: Option<(&str, (usize, usize))
     Error::State { parameter, expected: said(expected), found: said(found) }
 }
 
-/// What is the same for every parameter of a step.
-#[derive(Clone, Copy)]
-struct Step {
-    number: u64,
+/// What is done to a gradient, or a parameter, before the rule sees it.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    clip: Action,
     decay: WeightDecay,
 }
 
-impl Step {
-    /// One step on one parameter, block by block, so that all passes over a block find it in the cache.
-    fn take<F: Scalar, O: Optimizer<F>>(self, rule: &O, decays: bool, param: &mut [F], grad: &[F], slots: &mut [F]) {
+impl Before {
+    /// `scratch ← clipped g + λ p`.
+    fn gradient<F: Scalar>(self, param: &[F], grad: &[F], scratch: &mut [F]) {
+        self.clip.apply(grad, scratch);
+        if let WeightDecay::L2(lambda) = self.decay {
+            let lambda = F::of(lambda);
+            kernel::vectorize(|| scratch.iter_mut().zip(param).for_each(|(s, &p)| *s += lambda * p));
+        }
+    }
+
+    /// Whether that is g itself.
+    fn keeps_gradient(self) -> bool {
+        self.clip == Action::Keep && !matches!(self.decay, WeightDecay::L2(_))
+    }
+}
+
+impl<F: Scalar> ParamState<F> {
+    fn new(name: &str, shape: (usize, usize)) -> Self {
+        Self { name: name.to_string(), shape, steps: 0, slots: Vec::new() }
+    }
+
+    /// A frozen parameter has no state; should it thaw, it begins anew.
+    fn forget(&mut self) {
+        (self.steps, self.slots) = (0, Vec::new());
+    }
+
+    /// One step, block by block, so that all passes over a block find it in the cache.
+    fn step<O: Optimizer<F>>(&mut self, rule: &O, before: Before, param: &mut [F], grad: &[F]) {
         let (count, length) = (rule.slots(), param.len());
-        let decay = if decays { self.decay } else { WeightDecay::None };
-        kernel::blocks(param, grad, slots, count, length, |param, grad, slots| {
+        self.slots.resize(count * length, F::zero());
+        self.steps += 1;
+        let number = self.steps;
+        kernel::blocks(param, grad, &mut self.slots, count, length, |param, grad, slots| {
             let mut scratch;
-            let grad = match decay {
-                WeightDecay::L2(lambda) => {
-                    scratch = [F::zero(); kernel::BLOCK];
-                    let (lambda, scratch) = (F::of(lambda), &mut scratch[..grad.len()]);
-                    kernel::vectorize(|| {
-                        for ((s, &g), &p) in scratch.iter_mut().zip(grad).zip(param.iter()) {
-                            *s = g + lambda * p;
-                        }
-                    });
-                    &*scratch
-                }
-                _ => grad,
+            let grad = if before.keeps_gradient() {
+                grad
+            } else {
+                scratch = [F::zero(); kernel::BLOCK];
+                before.gradient(param, grad, &mut scratch[..grad.len()]);
+                &scratch[..grad.len()]
             };
-            if let WeightDecay::Decoupled(lambda) = decay {
+            if let WeightDecay::Decoupled(lambda) = before.decay {
                 let keep = F::one() - rule.learning_rate() * F::of(lambda);
                 kernel::vectorize(|| param.iter_mut().for_each(|p| *p *= keep));
             }
-            rule.update(self.number, param, grad, slots);
-            slots.iter_mut().for_each(|slot| flush(slot));
+            rule.update(number, param, grad, slots);
+            slots.iter_mut().for_each(|slot| tame(slot));
         });
     }
 }
 
 /// Subnormal numbers become zero: they are slow on many processors, and a velocity whose gradient has died
-/// would stay among them for ever.
-fn flush<F: Scalar>(slot: &mut [F]) {
+/// would stay among them for ever. Infinite ones become the largest finite number: they would never come back.
+fn tame<F: Scalar>(slot: &mut [F]) {
+    let (smallest, largest) = (F::min_positive_value(), F::max_value());
     kernel::vectorize(|| {
         for s in slot.iter_mut() {
-            *s = if s.abs() < F::min_positive_value() { F::zero() } else { *s };
+            let value = if s.abs() < smallest { F::zero() } else { *s };
+            *s = super::bounded(value, largest);
         }
     });
 }

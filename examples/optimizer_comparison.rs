@@ -24,7 +24,7 @@ const BATCH: usize = 128;
 pub(crate) fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f32>>)> {
     vec![
         ("SGD", Box::new(SGD { learning_rate: 0.01 })),
-        ("Momentum", Box::new(Momentum { learning_rate: 0.01, momentum: 0.9 })),
+        ("Momentum", Box::new(Momentum { learning_rate: 0.01, ..Momentum::default() })),
         ("AdaGrad", Box::new(AdaGrad { learning_rate: 0.01, ..AdaGrad::default() })),
         ("Adam", Box::new(Adam { learning_rate: 0.001, ..Adam::default() })),
     ]

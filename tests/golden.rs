@@ -329,7 +329,13 @@ fn net<F: Exact>(case: &Case) {
 fn five_steps_of_adam<F: Exact>(case: &Case, mut net: Sequential<F>, x: &Array2<F>, labels: &Targets<F>, l2: f64) {
     let adam5 = case.field("adam5");
     let hyper = |name| F::of(adam5.number(name));
-    let adam = Adam { learning_rate: hyper("lr"), beta1: hyper("beta1"), beta2: hyper("beta2"), epsilon: hyper("eps") };
+    let adam = Adam {
+        learning_rate: hyper("lr"),
+        beta1: hyper("beta1"),
+        beta2: hyper("beta2"),
+        epsilon: hyper("eps"),
+        amsgrad: false,
+    };
     let mut trainer = Trainer::new(SoftmaxCrossEntropy, adam).weight_decay(WeightDecay::L2(l2));
     let batch = || Batch { rows: x.clone(), targets: labels.clone() };
     let losses: Vec<f64> = (0..5).map(|_| trainer.step(&mut net, &mut batch()).unwrap()).collect();

@@ -12,7 +12,7 @@ use crate::sequential::Sequential;
 /// watches the loss.
 ///
 /// At step k of n the rate is `from · (to / from)^(k / (n - 1))`. The sweep ends early where the loss diverges. The
-/// suggestion is the rate at which the smoothed loss fell most steeply. The network, the trainer and their random
+/// suggestion is the rate at which the smoothed loss fell most steeply on its way to its minimum. The network, the trainer and their random
 /// generators are afterwards as they were before.
 /// Smith, *Cyclical Learning Rates for Training Neural Networks*, 2017.
 ///
@@ -124,7 +124,7 @@ impl RangeTest {
 
     /// Steps on either side that a mean is taken over.
     fn window(&self) -> usize {
-        (self.steps / 40).max(1)
+        (self.steps / 28).max(1)
     }
 }
 
@@ -134,10 +134,12 @@ fn smoothed(losses: &[f64], window: usize) -> Vec<f64> {
     (0..losses.len()).map(|k| around(k).iter().sum::<f64>() / around(k).len() as f64).collect()
 }
 
-/// Where a curve falls most between `window` steps before and as many after.
+/// Where a curve falls most, from `window` steps before to as many after, until it is lowest: what falls later is
+/// the return from a spike.
 fn steepest(curve: &[f64], window: usize) -> Option<usize> {
     let fall = |k: usize| curve[k - window] - curve[k + window];
-    let inner = window..curve.len().saturating_sub(window);
+    let lowest = (0..curve.len()).min_by(|&a, &b| curve[a].total_cmp(&curve[b]))?;
+    let inner = window..(lowest + 1).min(curve.len().saturating_sub(window));
     inner.filter(|&k| fall(k) > 0.0).max_by(|&a, &b| fall(a).total_cmp(&fall(b)))
 }
 

@@ -37,7 +37,7 @@ pub(crate) const BOOK: Problem = Problem {
 pub(crate) fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f64>>)> {
     vec![
         ("SGD", Box::new(SGD { learning_rate: 0.95 })),
-        ("Momentum", Box::new(Momentum { learning_rate: 0.1, momentum: 0.9 })),
+        ("Momentum", Box::new(Momentum { learning_rate: 0.1, ..Momentum::default() })),
         ("AdaGrad", Box::new(AdaGrad { learning_rate: 1.5, ..AdaGrad::default() })),
         ("Adam", Box::new(Adam { learning_rate: 0.3, ..Adam::default() })),
     ]

@@ -142,6 +142,28 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// A tensor of a saved file does not fit the network.
+    Tensor {
+        /// The file, or what the bytes are.
+        source: String,
+        /// The tensor's name.
+        tensor: String,
+        /// What was expected of it.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// A saved file belongs to another network or another run.
+    Saved {
+        /// The file, or what the bytes are.
+        source: String,
+        /// What differs.
+        what: String,
+        /// What this network or run has.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
     /// The operating system refused a file.
     Io {
         /// The file.
@@ -188,6 +210,12 @@ impl fmt::Display for Error {
                  (a smaller learning rate or gradient clipping may help)"
             ),
             Self::Format { source, offset, problem } => write!(f, "{source}, byte {offset}: {problem}"),
+            Self::Tensor { source, tensor, expected, found } => {
+                write!(f, "{source}, tensor {tensor}: expected {expected}, found {found}")
+            }
+            Self::Saved { source, what, expected, found } => {
+                write!(f, "{source} was saved with another {what}: expected {expected}, found {found}")
+            }
             Self::Io { path, action, source } => write!(f, "cannot {action} {}: {source}", path.display()),
         }
     }

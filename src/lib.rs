@@ -49,6 +49,7 @@ mod layer;
 mod loss;
 mod optim;
 mod rng;
+mod save;
 mod scalar;
 pub mod search;
 mod sequential;

@@ -292,6 +292,11 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
     fn generators_mut(&mut self, visit: &mut dyn FnMut(&mut Generator)) {
         self.layers.iter_mut().for_each(|layer| layer.generators_mut(visit));
     }
+
+    /// What is inside too: a saved file tells a network of nested ones from another by it.
+    fn name(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// The class of every row of outputs.

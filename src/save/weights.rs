@@ -1,0 +1,217 @@
+//! A network's parameters as a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::Array2;
+use safetensors::Dtype;
+
+use super::container::{self, Reader, Tensor, Want};
+use crate::error::Error;
+use crate::layer::{Layer, Param, Role, values};
+use crate::scalar::Scalar;
+use crate::sequential::Sequential;
+
+/// The format of this crate's metadata; another number is another format.
+const FORMAT: &str = "1";
+
+/// Tensors of a checkpoint that are not the network's begin with one of these.
+pub(super) const OPTIMIZER: &str = "optimizer.";
+pub(super) const HISTORY: &str = "history.";
+
+impl<F: Scalar> Sequential<F> {
+    /// Saves all parameters and running statistics as a safetensors file, with the names and layouts of PyTorch's
+    /// `state_dict`: `0.weight` as `(out, in)`, `1.running_mean`… A file that is there is replaced only once the new
+    /// one is whole and on the disk.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// # let path = std::env::temp_dir().join(format!("gradus-doc-save-{}.safetensors", std::process::id()));
+    /// let net = Sequential::<f32>::mlp(8, &[4], 2).build(&mut rng(1))?;
+    /// net.save(&path)?;
+    /// let mut other = Sequential::<f32>::mlp(8, &[4], 2).build(&mut rng(2))?;
+    /// other.load(&path)?;
+    /// assert_eq!(other.to_bytes()?, net.to_bytes()?);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// In Python, with `net = torch.nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))`:
+    /// `net.load_state_dict(safetensors.torch.load_file(path))`. A network inside a network is a `Sequential` inside a
+    /// `Sequential` there too.
+    ///
+    /// # Errors
+    /// The file cannot be written; a trained parameter is NaN or infinite (a good file is not replaced by a broken
+    /// network); two parameters have the same name.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        container::save(path.as_ref(), metadata(self), tensors(self)?)
+    }
+
+    /// The bytes that [`save`](Self::save) writes.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        container::to_bytes(metadata(self), tensors(self)?)
+    }
+
+    /// Fills this network from a file of [`save`](Self::save), from a checkpoint, or from
+    /// `safetensors.torch.save_file(net.state_dict(), path)`: every parameter, or none where there is an error.
+    ///
+    /// Nothing is converted: an `f32` network takes an `F32` file. Where the file says which architecture it is of, it
+    /// has to be this one's (the `Debug` form of a network); a file without metadata is held to names, types and shapes.
+    /// Trained parameters have to be finite; running statistics may be anything. (A batch count beyond 2²⁴ is
+    /// rounded in an `f32` network.)
+    ///
+    /// # Errors
+    /// The file cannot be read or is no such file (the byte is named); it is of another architecture; a tensor is
+    /// missing, too many, of another type or shape, or not finite (the tensor is named).
+    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.fill(Reader::open(path.as_ref())?)
+    }
+
+    /// Fills this network from the bytes of such a file.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.fill(Reader::parse(bytes, "the bytes")?)
+    }
+
+    fn fill(&mut self, reader: Reader<'_>) -> Result<(), Error> {
+        check_metadata(self, &reader)?;
+        let (wants, source) = (wants(self), reader.source().to_string());
+        let is_checkpoint = reader.metadata("gradus.checkpoint").is_some();
+        let ignore = |name: &str| is_checkpoint && (name.starts_with(OPTIMIZER) || name.starts_with(HISTORY));
+        let values = decode(self, &reader.read(&wants, ignore)?, &source)?;
+        assign(self, values);
+        Ok(())
+    }
+}
+
+/// Who wrote the file, and for which network. `format` is what PyTorch's own tools write and look for.
+pub(super) fn metadata<F: Scalar>(net: &Sequential<F>) -> BTreeMap<String, String> {
+    let entries = [
+        ("format", "pt".to_string()),
+        ("gradus.format", FORMAT.to_string()),
+        ("gradus.version", env!("CARGO_PKG_VERSION").to_string()),
+        ("gradus.architecture", format!("{net:?}")),
+    ];
+    entries.map(|(key, value)| (key.to_string(), value)).into()
+}
+
+pub(super) fn check_metadata<F: Scalar>(net: &Sequential<F>, reader: &Reader<'_>) -> Result<(), Error> {
+    let expected = [("gradus.format", FORMAT.to_string()), ("gradus.architecture", format!("{net:?}"))];
+    for (key, expected) in expected {
+        if let Some(found) = reader.metadata(key)
+            && found != expected
+        {
+            let (source, what) = (reader.source().into(), key.trim_start_matches("gradus.").into());
+            return Err(Error::Saved { source, what, expected, found: found.into() });
+        }
+    }
+    Ok(())
+}
+
+/// What a file has to hold for this network.
+pub(super) fn wants<F: Scalar>(net: &Sequential<F>) -> Vec<Want> {
+    let mut wants = Vec::new();
+    net.params(&mut |param| wants.push(want(param)));
+    wants
+}
+
+/// A network's tensors, in PyTorch's layout.
+pub(super) fn tensors<F: Scalar>(net: &Sequential<F>) -> Result<Vec<Tensor>, Error> {
+    let (mut tensors, mut problem) = (Vec::new(), None);
+    net.params(&mut |param| {
+        if problem.is_none() {
+            problem = require_finite(param.role, &param.value, "the network", &param.name).err();
+        }
+        tensors.push(Tensor { want: want(param), bytes: encode(param) });
+    });
+    problem.map_or(Ok(tensors), Err)
+}
+
+/// The values of every parameter, from the bytes of [`wants`].
+pub(super) fn decode<F: Scalar>(net: &Sequential<F>, bytes: &[Vec<u8>], source: &str) -> Result<Vec<Array2<F>>, Error> {
+    let (mut decoded, mut bytes) = (Vec::new(), bytes.iter());
+    net.params(&mut |param| {
+        let bytes = bytes.next().expect("one tensor a parameter");
+        let value = decode_param(param, bytes);
+        decoded.push(require_finite(param.role, &value, source, &param.name).map(|()| value));
+    });
+    decoded.into_iter().collect()
+}
+
+/// Puts every value in its place; they fit, since they were decoded for this network.
+pub(super) fn assign<F: Scalar>(net: &mut Sequential<F>, values: Vec<Array2<F>>) {
+    let mut values = values.into_iter();
+    net.params_mut(&mut |param| param.value = values.next().expect("one value a parameter"));
+}
+
+fn want<F: Scalar>(param: &Param<F>) -> Want {
+    let (rows, columns) = param.value.dim();
+    let shape = match param.role {
+        Role::Weight => vec![columns, rows],
+        Role::Counter if rows * columns == 1 => vec![],
+        _ if rows == 1 => vec![columns],
+        _ => vec![rows, columns],
+    };
+    let dtype = if param.role == Role::Counter { Dtype::I64 } else { dtype::<F>() };
+    Want { name: param.name.clone(), dtype, shape }
+}
+
+fn encode<F: Scalar>(param: &Param<F>) -> Vec<u8> {
+    match param.role {
+        Role::Weight => to_le_bytes(param.value.t().iter()),
+        Role::Counter => param.value.iter().flat_map(|n| (n.as_f64() as i64).to_le_bytes()).collect(),
+        _ => to_le_bytes(values(&param.value).iter()),
+    }
+}
+
+fn decode_param<F: Scalar>(param: &Param<F>, bytes: &[u8]) -> Array2<F> {
+    let (rows, columns) = param.value.dim();
+    let array = |shape, values| Array2::from_shape_vec(shape, values).expect("the shape was checked");
+    match param.role {
+        Role::Weight => array((columns, rows), from_le_bytes(bytes)).t().as_standard_layout().into_owned(),
+        Role::Counter => {
+            let whole = bytes.as_chunks().0.iter().map(|&b| F::of(i64::from_le_bytes(b) as f64));
+            array((rows, columns), whole.collect())
+        }
+        _ => array((rows, columns), from_le_bytes(bytes)),
+    }
+}
+
+/// The type of a file's numbers.
+pub(super) fn dtype<F: Scalar>() -> Dtype {
+    if size_of::<F>() == 4 { Dtype::F32 } else { Dtype::F64 }
+}
+
+pub(super) fn to_le_bytes<'a, F: Scalar>(values: impl Iterator<Item = &'a F>) -> Vec<u8> {
+    if size_of::<F>() == 4 {
+        values.flat_map(|x| (x.as_f64() as f32).to_le_bytes()).collect()
+    } else {
+        values.flat_map(|x| x.as_f64().to_le_bytes()).collect()
+    }
+}
+
+pub(super) fn from_le_bytes<F: Scalar>(bytes: &[u8]) -> Vec<F> {
+    if size_of::<F>() == 4 {
+        bytes.as_chunks().0.iter().map(|&b| F::of(f32::from_le_bytes(b).into())).collect()
+    } else {
+        bytes.as_chunks().0.iter().map(|&b| F::of(f64::from_le_bytes(b))).collect()
+    }
+}
+
+/// A trained parameter that is not finite makes every prediction NaN, and can only get worse. A layer's own buffers
+/// may be anything: a running minimum starts at infinity.
+fn require_finite<F: Scalar>(role: Role, value: &Array2<F>, source: &str, name: &str) -> Result<(), Error> {
+    let found = if role.is_trained() { value.indexed_iter().find(|(_, x)| !x.is_finite()) } else { None };
+    let Some(((row, column), found)) = found else { return Ok(()) };
+    Err(Error::Tensor {
+        source: source.into(),
+        tensor: name.into(),
+        expected: "finite numbers".into(),
+        found: format!("{found} at row {row}, column {column}"),
+    })
+}

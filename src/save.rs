@@ -14,5 +14,3 @@
 mod container;
 mod file;
 mod weights;
-
-pub(crate) use container::{Tensor, Want};

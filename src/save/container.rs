@@ -20,17 +20,17 @@ const METADATA: &str = "__metadata__";
 
 /// A tensor that a file has to hold.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Want {
-    pub(crate) name: String,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: Vec<usize>,
+pub(super) struct Want {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
 }
 
 /// A tensor to be written: what it is, and its values, little end first.
 #[derive(Debug)]
-pub(crate) struct Tensor {
-    pub(crate) want: Want,
-    pub(crate) bytes: Vec<u8>,
+pub(super) struct Tensor {
+    pub(super) want: Want,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Writes a file, whole or not at all.
@@ -42,7 +42,8 @@ pub(super) fn save(path: &Path, metadata: BTreeMap<String, String>, tensors: Vec
 /// The bytes of a file.
 pub(super) fn to_bytes(metadata: BTreeMap<String, String>, tensors: Vec<Tensor>) -> Result<Vec<u8>, Error> {
     let (header, tensors) = prepare(metadata, tensors)?;
-    let mut bytes = Vec::with_capacity(8 + header.len() + tensors.iter().map(|tensor| tensor.bytes.len()).sum::<usize>());
+    let mut bytes =
+        Vec::with_capacity(8 + header.len() + tensors.iter().map(|tensor| tensor.bytes.len()).sum::<usize>());
     write(&mut bytes, &header, &tensors).expect("memory takes all that is written");
     Ok(bytes)
 }
@@ -126,12 +127,14 @@ impl<'a> Reader<'a> {
         for (name, info) in tensors {
             let (first, last) = info.data_offsets;
             if first != end || last < first {
-                let problem = format!("tensor {name}: expected it to begin at {end} and end behind, found {first} and {last}");
+                let problem =
+                    format!("tensor {name}: expected it to begin at {end} and end behind, found {first} and {last}");
                 return Err(self.format(self.start, problem));
             }
             let size = info.shape.iter().try_fold(info.dtype.bitsize(), |size, &n| size.checked_mul(n));
             if size != (last - first).checked_mul(8) {
-                let problem = format!("tensor {name}: {:?} {:?} does not fill {} bytes", info.dtype, info.shape, last - first);
+                let problem =
+                    format!("tensor {name}: {:?} {:?} does not fill {} bytes", info.dtype, info.shape, last - first);
                 return Err(self.format(self.start, problem));
             }
             end = last;
@@ -150,11 +153,6 @@ impl<'a> Reader<'a> {
 
     pub(super) fn source(&self) -> &str {
         &self.source
-    }
-
-    /// The shape of a tensor, if there is one of this name.
-    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.header.tensors.get(name).map(|info| &*info.shape)
     }
 
     /// The bytes of these tensors, in their order. All types and shapes are held against the header before anything
@@ -179,7 +177,8 @@ impl<'a> Reader<'a> {
                 let bytes = self.bytes(offset, size, &format!("bytes of tensor {name}"))?;
                 found.insert(name, bytes);
             } else {
-                io::copy(&mut self.stream.by_ref().take(size), &mut io::sink()).map_err(|error| self.failure(offset, error))?;
+                io::copy(&mut self.stream.by_ref().take(size), &mut io::sink())
+                    .map_err(|error| self.failure(offset, error))?;
             }
         }
         Ok(wants.iter().map(|want| found.remove(&want.name).expect("it was found in the header")).collect())

@@ -119,7 +119,7 @@ fn networks_that_do_not_fit_together() {
     expect_error!(
         build(net().affine(8, Init::He).layer(inner)),
         Width,
-        "layer 1 (Sequential) takes a width of 7, but layer 0 (Affine) gives 8"
+        "layer 1 (Sequential(7 > Affine 3)) takes a width of 7, but layer 0 (Affine) gives 8"
     );
     expect_error!(
         build(net().affine(5, Init::He).relu().dropout(1.5)),

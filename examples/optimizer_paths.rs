@@ -7,6 +7,9 @@
 //! From (-7, 2), 30 updates, as in the book. To expect: SGD zig-zags, because the gradient hardly points at the minimum;
 //! Momentum swings in wide curves, AdaGrad goes straight, Adam swings a little. The last points are (-0.350, 0.085),
 //! (0.896, 0.088), (-0.120, 2e-17) and (0.136, 0.318). The second picture shows -∇f.
+//!
+//! With `--all` every rule of the crate goes down the same function, Rosenbrock's valley and Beale's plateau. To expect:
+//! each ends near the cross or is on its way there; Lion, with steps of one length, swings around it.
 
 mod support;
 
@@ -14,7 +17,7 @@ use std::process::ExitCode;
 
 use gradus::prelude::*;
 use support::contour::contour;
-use support::figure::{Axis, BLACK, Figure, GREY, Mark, PALETTE, Panel};
+use support::figure::{Axis, BLACK, Color, Figure, GREY, Mark, PALETTE, Panel};
 use support::{Arguments, Outcome, table::Table};
 
 /// A function of two variables to be made small, from a starting point.
@@ -57,6 +60,9 @@ pub(crate) fn path(problem: &Problem, optimizer: impl Optimizer<f64>, updates: u
 }
 
 fn run(arguments: &Arguments) -> Outcome {
+    if arguments.has("--all") {
+        return run_all(arguments);
+    }
     let mut paths = Vec::new();
     for (name, optimizer) in optimizers() {
         paths.push((name, path(&BOOK, optimizer, 30)?));
@@ -128,6 +134,136 @@ fn gradient_picture() -> Figure {
     Figure::grid("-∇f hardly points at the minimum", 1, (760, 400), vec![panel])
 }
 
+/// A function for `--all`: what is shown of it, and how long the paths are.
+struct Scene {
+    file: &'static str,
+    problem: Problem,
+    minimum: [f64; 2],
+    x: (f64, f64),
+    y: (f64, f64),
+    levels: &'static [f64],
+    updates: usize,
+}
+
+const SCENES: [Scene; 3] = [
+    Scene {
+        file: "book",
+        problem: BOOK,
+        minimum: [0.0, 0.0],
+        x: X,
+        y: Y,
+        levels: &[0.1, 0.4, 1.0, 2.0, 4.0, 7.0],
+        updates: 60,
+    },
+    Scene {
+        file: "rosenbrock",
+        problem: Problem {
+            name: "(1 - x)² + 100 (y - x²)²",
+            start: [-1.2, 1.0],
+            value: |[x, y]| (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2),
+            gradient: |[x, y]| [2.0 * (x - 1.0) - 400.0 * x * (y - x * x), 200.0 * (y - x * x)],
+        },
+        minimum: [1.0, 1.0],
+        x: (-2.0, 2.0),
+        y: (-1.0, 3.0),
+        levels: &[0.5, 4.0, 20.0, 100.0, 400.0],
+        updates: 5000,
+    },
+    Scene {
+        file: "beale",
+        problem: Problem {
+            name: "(1.5 - x + xy)² + (2.25 - x + xy²)² + (2.625 - x + xy³)²",
+            start: [1.0, 1.0],
+            value: |p| beale_terms(p).map(|[term, ..]| term * term).iter().sum(),
+            gradient: |p| {
+                let sum = |place: usize| beale_terms(p).map(|term| 2.0 * term[0] * term[place]).iter().sum();
+                [sum(1), sum(2)]
+            },
+        },
+        minimum: [3.0, 0.5],
+        x: (-0.5, 4.5),
+        y: (-1.5, 1.5),
+        levels: &[0.1, 0.5, 2.0, 8.0, 20.0, 60.0],
+        updates: 1000,
+    },
+];
+
+/// Each term of Beale's function, with its slopes along x and y.
+fn beale_terms([x, y]: [f64; 2]) -> [[f64; 3]; 3] {
+    [(1, 1.5), (2, 2.25), (3, 2.625)]
+        .map(|(n, c)| [c - x + x * y.powi(n), y.powi(n) - 1.0, x * f64::from(n) * y.powi(n - 1)])
+}
+
+/// A rule and its learning rates in the three scenes.
+type Everywhere = (&'static str, [f64; 3], Box<dyn Fn() -> Box<dyn Optimizer<f64>>>);
+
+fn all_optimizers() -> Vec<Everywhere> {
+    fn row<O: Optimizer<f64> + Copy + 'static>(name: &'static str, rates: [f64; 3], rule: O) -> Everywhere {
+        (name, rates, Box::new(move || Box::new(rule)))
+    }
+    vec![
+        row("SGD", [0.95, 1e-3, 0.01], SGD::default()),
+        row("Momentum", [0.1, 2e-4, 0.01], Momentum::default()),
+        row("Nesterov", [0.1, 2e-4, 0.01], Nesterov::default()),
+        row("AdaGrad", [1.5, 0.5, 0.5], AdaGrad::default()),
+        row("RMSProp", [0.1, 0.005, 0.01], RMSProp::default()),
+        row("AdaDelta", [200.0, 0.5, 5.0], AdaDelta::default()),
+        row("Adam", [0.3, 0.02, 0.05], Adam::default()),
+        row("AMSGrad", [0.3, 0.1, 0.05], Adam { amsgrad: true, ..Adam::default() }),
+        row("AdamW", [0.3, 0.02, 0.05], AdamW::default()),
+        row("AdaMax", [0.5, 0.02, 0.05], AdaMax::default()),
+        row("NAdam", [0.3, 0.02, 0.05], NAdam::default()),
+        row("RAdam", [1.0, 0.005, 0.05], RAdam::default()),
+        row("Lion", [0.2, 0.002, 0.01], Lion::default()),
+        row("AdaBelief", [0.3, 0.01, 0.05], AdaBelief::default()),
+    ]
+}
+
+fn run_all(arguments: &Arguments) -> Outcome {
+    let mut rows = Vec::new();
+    for (place, scene) in SCENES.iter().enumerate() {
+        println!("f(x, y) = {} from {:?}, minimum at {:?}:\n", scene.problem.name, scene.problem.start, scene.minimum);
+        let mut table = Table::new(&["optimizer", "learning rate", "end", "f there"]);
+        let mut panels = Vec::new();
+        for ((name, rates, rule), color) in all_optimizers().iter().zip(PALETTE.iter().cycle()) {
+            let mut rule = rule();
+            rule.set_learning_rate(rates[place]);
+            let path = path(&scene.problem, rule, scene.updates)?;
+            let &end = path.last().expect("the start at least");
+            let value = (scene.problem.value)(end);
+            table.row([
+                name.to_string(),
+                rates[place].to_string(),
+                format!("({:.3}, {:.3})", end[0], end[1]),
+                format!("{value:.1e}"),
+            ]);
+            let named = |(step, [x, y]): (usize, &[f64; 2])| format!("{},{name},{step},{x},{y}", scene.file);
+            rows.extend(path.iter().enumerate().map(named));
+            panels.push(scene.panel(name, &path, *color));
+        }
+        println!("{table}");
+        let title = format!("{} updates down {}", scene.updates, scene.problem.name);
+        arguments
+            .svg(&format!("optimizer_paths_all_{}.svg", scene.file), &Figure::grid(title, 4, (300, 220), panels))?;
+    }
+    arguments.csv("optimizer_paths_all.csv", "function,optimizer,step,x,y", rows)
+}
+
+impl Scene {
+    fn panel(&self, name: &str, path: &[[f64; 2]], color: Color) -> Panel {
+        let value = |(x, y)| (self.problem.value)([x, y]);
+        let lines = self.levels.iter().flat_map(|&level| contour(value, self.x, self.y, level));
+        let inside = |&&[x, y]: &&[f64; 2]| x >= self.x.0 && x <= self.x.1 && y >= self.y.0 && y <= self.y.1;
+        Panel::new(name, Axis::new("x").range(self.x.0, self.x.1), Axis::new("y").range(self.y.0, self.y.1))
+            .with(lines.map(|line| Mark::thin(line, GREY)))
+            .with([
+                Mark::line(path.iter().take_while(inside).map(|&[x, y]| (x, y)), color),
+                Mark::Note { at: (self.minimum[0], self.minimum[1]), text: "+".into() },
+            ])
+    }
+}
+
 fn main() -> ExitCode {
-    support::main("optimizer_paths", "The paths of four optimizers down x²/20 + y².", run)
+    let flags = [("--all", "every rule, down this function, Rosenbrock's and Beale's")];
+    support::main_with_flags("optimizer_paths", "The paths of four optimizers down x²/20 + y².", &flags, run)
 }

@@ -22,6 +22,7 @@ pub(super) enum Line {
 pub(super) struct Header {
     pub(super) direction: Direction,
     pub(super) seed: u64,
+    pub(super) about: String,
     pub(super) space: Space,
 }
 
@@ -30,7 +31,8 @@ const VERSION: u64 = 1;
 pub(super) fn header(header: &Header) -> String {
     let space: Vec<Json> = header.space.dimensions().map(|(name, dimension)| of_dimension(name, dimension)).collect();
     let direction = header.direction.name();
-    line(&json!({"gradus study": VERSION, "direction": direction, "seed": header.seed, "space": space}))
+    let (seed, about) = (header.seed, &header.about);
+    line(&json!({"gradus study": VERSION, "direction": direction, "seed": seed, "about": about, "space": space}))
 }
 
 pub(super) fn claim(key: Key, owner: &str) -> String {
@@ -99,6 +101,7 @@ fn to_header(json: &Json) -> Option<Header> {
     Some(Header {
         direction: Direction::from_name(json["direction"].as_str()?)?,
         seed: json["seed"].as_u64()?,
+        about: json["about"].as_str()?.into(),
         space: Space::from_dimensions(space),
     })
 }

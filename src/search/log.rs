@@ -277,6 +277,9 @@ fn difference(own: &Header, other: &Header) -> Option<(String, String, String)> 
     if own.seed != other.seed {
         return Some(("the seed".into(), own.seed.to_string(), other.seed.to_string()));
     }
+    if own.about != other.about {
+        return Some(("what they are about".into(), format!("{:?}", own.about), format!("{:?}", other.about)));
+    }
     let none = || "no such dimension".to_string();
     for (name, dimension) in own.space.dimensions() {
         let found = other.space.dimensions().find(|(other, _)| *other == name).map(|(_, dimension)| dimension);

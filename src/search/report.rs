@@ -68,14 +68,14 @@ impl Study {
     /// the bins' mean ranks over the variance of all `n` ranks, and `b` bins, the importance is
     /// `1 - (1 - η²) (n - 1) / (n - b)`, at least 0, in which the part that chance explains is taken out (Kelley's
     /// `ε²`). Ranks, so that a few enormous losses do not drown the rest. What only matters together with
-    /// another dimension is not seen. Sorted, the most important first; empty for a round with fewer than 10 scores.
+    /// another dimension is not seen. Sorted, the most important first; empty for a round with fewer than 20 scores.
     ///
     /// A later round is drawn from narrowed ranges, in which what mattered most may no longer do so: mostly round 1 is
     /// what you want.
     pub fn importance(&self, round: usize) -> Vec<(&str, f64)> {
         let trials = self.trials().into_iter().filter(|trial| trial.round == round && trial.score.is_ok());
         let trials: Vec<&TrialRecord> = trials.collect();
-        if trials.len() < 10 {
+        if trials.len() < 20 {
             return Vec::new();
         }
         let ranks = ranks(&trials.iter().map(|trial| trial.score.clone().unwrap_or(0.0)).collect::<Vec<_>>());

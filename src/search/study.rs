@@ -18,6 +18,7 @@ use crate::error::Error;
 pub struct Study {
     pub(super) direction: Direction,
     pub(super) seed: u64,
+    about: String,
     /// As it was given.
     pub(super) whole: Space,
     /// As it is now.
@@ -57,6 +58,7 @@ impl Study {
         Ok(Self {
             direction,
             seed,
+            about: String::new(),
             whole: space.clone(),
             space,
             round: 1,
@@ -70,6 +72,18 @@ impl Study {
         })
     }
 
+    /// What else the scores hang on: the data, the length of training. It is written in the log, and a log that
+    /// says otherwise is refused: nothing else would tell a study from one with another objective.
+    ///
+    /// # Panics
+    /// The study has its log already.
+    #[track_caller]
+    pub fn about(mut self, about: impl Into<String>) -> Self {
+        assert!(self.log.is_none(), "a study says what it is about before it opens its log");
+        self.about = about.into();
+        self
+    }
+
     /// Keeps every finished trial in this file, and takes from it those that are there already: run the same program
     /// again after a kill, and it ends like one that was never stopped. Run it several times at once, and they
     /// share the work.
@@ -81,9 +95,10 @@ impl Study {
     ///
     /// # Errors
     /// A file that cannot be opened, locked or written, or is no such log; the log of another study: another
-    /// direction, seed or space, and what differs is named.
+    /// direction, seed, space or [`about`](Self::about), and what differs is named.
     pub fn log(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        let header = Header { direction: self.direction, seed: self.seed, space: self.whole.clone() };
+        let (direction, seed, about, space) = (self.direction, self.seed, self.about.clone(), self.whole.clone());
+        let header = Header { direction, seed, about, space };
         self.log = Some(Log::open(path.as_ref(), header)?);
         Ok(self)
     }
@@ -94,7 +109,7 @@ impl Study {
     /// A file that cannot be read, or is no log of a study.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let (header, records, notes) = Log::read(path.as_ref())?;
-        let mut study = Self::new(header.space, header.seed, header.direction)?;
+        let mut study = Self::new(header.space, header.seed, header.direction)?.about(header.about);
         study.next = records.iter().map(|record| record.number + 1).max().unwrap_or(0);
         study.round = records.iter().map(|record| record.round).max().unwrap_or(1);
         study.records = records.into_iter().map(|record| (record.key(), record)).collect();

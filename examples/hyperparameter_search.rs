@@ -88,6 +88,9 @@ fn run(arguments: &Arguments) -> Outcome {
         table.row([round.to_string(), scores.len().to_string(), best, median, worst]);
     }
     println!("validation accuracy:\n\n{table}");
+    for (name, share) in study.importance(1) {
+        println!("{name} alone explains {} of the first round's ranking", percent(share));
+    }
 
     let rows = study.trials().into_iter().flat_map(|trial| {
         let curves = trial.tracks["train_accuracy"].iter().zip(&trial.reports);
@@ -97,7 +100,8 @@ fn run(arguments: &Arguments) -> Outcome {
     let header = "round,trial,learning_rate,weight_decay,epoch,train_accuracy,validation_accuracy";
     arguments.csv("hyperparameter_search.csv", header, rows.collect::<Vec<_>>())?;
     arguments.svg("hyperparameter_search.svg", &scatter(&study))?;
-    arguments.svg("hyperparameter_search_best.svg", &best(&study))
+    arguments.svg("hyperparameter_search_best.svg", &best(&study))?;
+    arguments.svg("hyperparameter_search_dimensions.svg", &dimensions(&study))
 }
 
 fn rate(trial: &TrialRecord) -> f64 {
@@ -124,6 +128,27 @@ fn scatter(study: &Study) -> Figure {
     let legend = [0.1, 0.3, 0.5, 0.7, 0.9].map(|accuracy| (format!("{:.0} %", 100.0 * accuracy), scale(accuracy)));
     Figure::grid("Validation accuracy by learning rate and weight decay", 3, (330, 320), panels.collect())
         .legend(legend)
+}
+
+/// Each dimension against the score, and how much of the first round's ranking it explains.
+fn dimensions(study: &Study) -> Figure {
+    let importance = study.importance(1);
+    let panel = |name: &str, axis: Axis, value: fn(&TrialRecord) -> f64| {
+        let rounds = (1..=ROUNDS).map(|round| {
+            let trials = study.ranking().into_iter().filter(|trial| trial.round == round);
+            let points = trials.map(|trial| (value(trial), trial.score.as_ref().copied().unwrap_or(0.0)));
+            Mark::dots(points.collect::<Vec<_>>(), PALETTE[round - 1])
+        });
+        let share = importance.iter().find(|(own, _)| *own == name).map(|(_, share)| percent(*share));
+        let title = format!("explains {} of round 1", share.unwrap_or("too little to tell".into()));
+        Panel::new(title, axis.log(), Axis::new("validation accuracy").range(0.0, 1.0)).with(rounds.collect::<Vec<_>>())
+    };
+    let panels = vec![
+        panel("learning_rate", Axis::new("learning rate").range(0.8e-6, 1.25e-2), rate),
+        panel("weight_decay", Axis::new("weight decay").range(0.8e-8, 1.25e-4), decay),
+    ];
+    let rounds = (1..=ROUNDS).map(|round| (format!("round {round}"), PALETTE[round - 1]));
+    Figure::grid("Validation accuracy by each dimension", 2, (420, 340), panels).legend(rounds)
 }
 
 /// The curves of the 20 best trials.

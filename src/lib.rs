@@ -25,6 +25,7 @@
 //! | optimizers | [`Optimizer`], [`Updater`], [`WeightDecay`], [`Clip`]; [`SGD`], [`Momentum`], [`Nesterov`], [`AdaGrad`], [`RMSProp`], [`AdaDelta`], [`Adam`], [`AdamW`], [`AdaMax`], [`NAdam`], [`RAdam`], [`AdaBelief`], [`Lion`] |
 //! | learning rates | [`Schedule`]; [`Constant`], [`StepDecay`], [`Exponential`], [`Cosine`], [`CosineRestarts`], [`LinearWarmup`], [`OneCycle`], [`ReduceOnPlateau`]; [`RangeTest`] |
 //! | training | [`Trainer`], [`History`], [`Epoch`], [`Sampling`] |
+//! | experiments | [`search`]; [`Ensemble`], [`Summary`], [`Histogram`] |
 //! | data | [`Dataset`], [`Targets`], [`Digits`], [`mnist`](mnist()), [`Idx`], [`Normalizer`], [`KFold`] |
 //! | checking your own layers | [`check`] |
 //! | errors | [`Error`] |

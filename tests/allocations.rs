@@ -95,6 +95,20 @@ fn digits<F: Scalar>() -> Dataset<F> {
     Digits::load().unwrap().take(200).unwrap()
 }
 
+fn rules<F: Scalar>() -> Vec<Box<dyn Optimizer<F>>> {
+    vec![
+        Box::new(Nesterov::default()),
+        Box::new(RMSProp::default()),
+        Box::new(AdaDelta::default()),
+        Box::new(AdamW::default()),
+        Box::new(AdaMax::default()),
+        Box::new(NAdam::default()),
+        Box::new(RAdam::default()),
+        Box::new(AdaBelief::default()),
+        Box::new(Lion::default()),
+    ]
+}
+
 fn with_each_optimizer<F: Scalar>() {
     fn trainer<'a, F: Scalar, O: Optimizer<F>>(optimizer: O) -> Trainer<'a, F, SoftmaxCrossEntropy, O> {
         Trainer::new(SoftmaxCrossEntropy, optimizer)
@@ -106,6 +120,11 @@ fn with_each_optimizer<F: Scalar>() {
         expect_none("Momentum", net(), &data, trainer(Momentum::default()).weight_decay(decay));
         expect_none("AdaGrad", net(), &data, trainer(AdaGrad::default()).weight_decay(decay));
         expect_none("Adam", net(), &data, trainer(Adam::default()).weight_decay(decay));
+        for rule in rules::<F>() {
+            let name = rule.name();
+            let scheduled = trainer(rule).weight_decay(decay).clip(Clip::Norm(0.5)).schedule(OneCycle::default());
+            expect_none(&name, net(), &data, scheduled);
+        }
         let boxed: Box<dyn Optimizer<F>> = Box::new(Adam::default());
         expect_none("a boxed Adam", net(), &data, trainer(boxed).weight_decay(decay));
     }

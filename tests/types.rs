@@ -29,6 +29,16 @@ fn values_are_sent_shared_cloned_and_printed() {
     value::<Momentum>();
     value::<AdaGrad>();
     value::<Adam>();
+    value::<Nesterov>();
+    value::<RMSProp>();
+    value::<AdaDelta>();
+    value::<AdamW>();
+    value::<AdaMax>();
+    value::<NAdam>();
+    value::<RAdam>();
+    value::<AdaBelief>();
+    value::<Lion>();
+    value::<Clip>();
     value::<WeightDecay>();
     value::<Updater<f32, Adam>>();
     value::<Trainer<'_, f32, SoftmaxCrossEntropy, Adam>>();
@@ -53,6 +63,7 @@ fn networks_and_errors_are_sent_and_shared() {
     shared::<Sequential>();
     shared::<Sequential<f64>>();
     shared::<Epoch<'_, f32>>();
+    shared::<gradus::Ensemble>();
     shared::<Error>();
     shared::<Box<dyn Layer<f32>>>();
     shared::<Box<dyn Loss<f32>>>();

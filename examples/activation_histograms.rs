@@ -113,26 +113,40 @@ fn picture(columns: &[Column]) -> Figure {
         for (layer, (_, histogram)) in column.layers.iter().enumerate() {
             let row = if layer == 0 { format!("{}, {}", column.activation, column.init) } else { String::new() };
             let Range { start, end } = histogram.range;
-            let most = histogram.counts.iter().max().map_or(1, |&most| most.max(1)) as f64;
             let panel = Panel::new(
                 format!("layer {}", layer + 1),
                 Axis::new("").range(start, end),
-                Axis::new(&row).range(0.0, 1.05 * most).bare(),
+                Axis::new(&row).range(0.0, height(histogram)).bare(),
             );
             panels.push(panel.with([Mark::Area { points: outline(histogram), color: BLUE }]));
         }
     }
-    Figure::grid("Outputs of five layers (each histogram to its own height)", LAYERS, (190, 132), panels)
+    Figure::grid(
+        "Outputs of five layers (each histogram to its own height; bars of zeros cut)",
+        LAYERS,
+        (190, 132),
+        panels,
+    )
+}
+
+/// Up to the highest bar, unless it leaves the others flat: ReLU's zeros would.
+fn height(histogram: &Histogram) -> f64 {
+    let mut counts = histogram.counts.clone();
+    counts.sort_unstable();
+    let [second, highest] = counts[BINS - 2..] else { unreachable!("at least two bins") };
+    1.05 * if second > 0 { highest.min(3 * second) } else { highest.max(1) } as f64
 }
 
 /// The steps of a histogram as one shape.
 fn outline(histogram: &Histogram) -> Vec<(f64, f64)> {
     let Range { start, end } = histogram.range;
     let width = (end - start) / histogram.counts.len() as f64;
+    let top = height(histogram);
     let mut points = vec![(start, 0.0)];
     for (bin, &count) in histogram.counts.iter().enumerate() {
         let left = start + bin as f64 * width;
-        points.extend([(left, count as f64), (left + width, count as f64)]);
+        let count = top.min(count as f64);
+        points.extend([(left, count), (left + width, count)]);
     }
     points.push((end, 0.0));
     points

@@ -84,9 +84,9 @@ fn picture(reports: &[Report; 3]) -> Figure {
         marks.push(Mark::dots(points, color));
     }
     marks.extend(
-        rows.iter().enumerate().map(|(i, row)| Mark::Note { at: (1.4e-20, height(i)), text: row.parameter.clone() }),
+        rows.iter().enumerate().map(|(i, row)| Mark::Note { at: (3e-20, height(i)), text: row.parameter.clone() }),
     );
-    let x = Axis::new("largest relative error (1e-16 stands for less, too)").range(1e-20, 10.0).log();
+    let x = Axis::new("largest relative error (1e-16 stands for less, too)").range(2e-20, 10.0).log();
     let y = Axis::new("").range(height(rows.len()), 1.0).bare();
     let legend = ["10 rows", "10 rows, planted bug", "1 row, as in the book"];
     Figure::single("Backpropagation against numerical gradients", Panel::new("", x, y).with(marks))

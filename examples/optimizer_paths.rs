@@ -103,7 +103,7 @@ fn paths_picture(paths: &[(&str, Vec<[f64; 2]>)]) -> Figure {
         panel(name).with(level_lines()).with([
             Mark::line(points(), color),
             Mark::dots(points(), color),
-            Mark::Note { at: (0.0, 0.0), text: "+".into() },
+            Mark::dots([(0.0, 0.0)], BLACK),
         ])
     });
     Figure::grid("30 updates down x²/20 + y²", 2, (460, 270), panels.collect())

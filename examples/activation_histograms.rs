@@ -4,10 +4,10 @@
 //! cargo run --release --example activation_histograms
 //! ```
 //!
-//! 1,000 rows of 100 values through 5 layers of 100, no training. To expect: with std 1 a sigmoid's outputs sit at 0 and
-//! 1, where it lets no gradient through (66 % saturated in layer 5), and tanh's at ±1 (85 %); with std 0.01 they are all
-//! alike, and ReLU's die out (std 1.5e-6 in layer 5); Xavier keeps the outputs of sigmoid and tanh spread, and only He
-//! those of ReLU (std 0.83 in every layer).
+//! 1,000 rows of 100 values through 5 layers of 100, no training. To expect: with std 1 a sigmoid's outputs sit at
+//! 0 and 1, where it lets no gradient through (65 % saturated in layer 5), and tanh's at ±1 (85 %); with std 0.01
+//! they are all alike, and ReLU's die out (std 1.5e-6 in layer 5); Xavier keeps the outputs of sigmoid and tanh
+//! spread, and only He those of ReLU (std 0.83 in every layer).
 
 mod support;
 
@@ -122,7 +122,7 @@ fn picture(columns: &[Column]) -> Figure {
         }
     }
     Figure::grid(
-        "Outputs of five layers (each histogram to its own height; bars of zeros cut)",
+        "Outputs of five layers (each to its own height; a bar far above the others is cut)",
         LAYERS,
         (190, 132),
         panels,

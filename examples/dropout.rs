@@ -4,11 +4,12 @@
 //! cargo run --release --example dropout -- [--data DIR --seed N --out DIR --quick]
 //! ```
 //!
-//! 6 hidden layers of 100 ReLUs, SGD 0.01, batches of 100; an "epoch" is 3 updates, as the book counts them; Dropout 0.2
-//! after every ReLU. To expect: after the book's 301 epochs (903 updates) the gap between training and test accuracy is
-//! narrower, but **test accuracy is lower too** (on MNIST 52 % against 76 %): six book-form layers shrink signal and gradients by 0.8
-//! each, and the net is simply undertrained. By 6,000 updates it knows its rows by heart as well and is ahead on the test
-//! data, on MNIST by 0.8 to 2 points. The inverted form, which keeps the scale, learns faster.
+//! 6 hidden layers of 100 ReLUs, SGD 0.01, batches of 100; an "epoch" is 3 updates, as the book counts them;
+//! Dropout 0.2 after every ReLU. To expect: after the book's 301 epochs (903 updates) the gap between training and
+//! test accuracy is narrower, but **test accuracy is lower too** (on MNIST 52 % against 76 %): six book-form layers
+//! shrink signal and gradients by 0.8 each, and the net is simply undertrained. By 6,000 updates it knows its rows
+//! by heart as well and is ahead on the test data, on MNIST by 0.8 to 2 points. The inverted form, which keeps the
+//! scale, learns faster.
 
 mod support;
 

@@ -4,12 +4,14 @@
 //! cargo run --release --example gradient_check -- [--data DIR --seed N --out DIR]
 //! ```
 //!
-//! A net with BatchNorm in f64, every parameter. To expect: relative errors below 1e-7 for the right net; with a ReLU that forgets
-//! its mask in backward, errors of order 1 in every parameter *before* it and none behind, which is how to find it.
+//! A net with BatchNorm in f64, every parameter. To expect: relative errors below 1e-7 for the right net; with a
+//! ReLU that forgets its mask in backward, errors of order 1 in every parameter *before* it and none behind, which
+//! is how to find it.
 //!
-//! The third column is the book's own check, on a batch of **one** row. There it proves nothing: over one row BatchNorm's x̂
-//! is 0 and its output β alone, 0 at the start, so that every ReLU sits exactly on its kink. Backpropagation takes the slope there as 0, the
-//! numerical gradient finds a half, and all gradients before are 0 on both sides. So: use a batch.
+//! The third column is the book's own check, on a batch of **one** row. There it proves nothing: over one row
+//! BatchNorm's x̂ is 0 and its output β alone, 0 at the start, so that every ReLU sits exactly on its kink.
+//! Backpropagation takes the slope there as 0, the numerical gradient finds a half, and all gradients before are 0
+//! on both sides. So: use a batch.
 
 mod support;
 

@@ -4,11 +4,11 @@
 //! cargo run --release --example hyperparameter_search -- [--data DIR --seed N --out DIR --quick]
 //! ```
 //!
-//! 500 rows, a fifth of them for validation; 6 hidden layers of 100 ReLUs, SGD, 200 updates on batches of 100. 100 trials with
-//! a learning rate from 10⁻⁶ to 10⁻² and a weight decay from 10⁻⁸ to 10⁻⁴, both drawn evenly on the scale of powers; then the
-//! ranges are narrowed to where the best fifth lies, twice, with 100 trials each. To expect: the learning rate decides
-//! nearly everything, the best trials all have more than 10⁻³; weight decay in this range does nothing in so short a run. The median trial
-//! of a narrowed round beats that of the first by far.
+//! 500 rows, a fifth of them for validation; 6 hidden layers of 100 ReLUs, SGD, 200 updates on batches of 100. 100
+//! trials with a learning rate from 10⁻⁶ to 10⁻² and a weight decay from 10⁻⁸ to 10⁻⁴, both drawn evenly on the
+//! scale of powers; then the ranges are narrowed to where the best fifth lies, twice, with 100 trials each. To
+//! expect: the learning rate decides nearly everything, the best trials all have more than 10⁻³; weight decay in
+//! this range does nothing in so short a run. The median trial of a narrowed round beats that of the first by far.
 
 mod support;
 

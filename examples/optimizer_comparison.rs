@@ -4,10 +4,10 @@
 //! cargo run --release --example optimizer_comparison -- [--data DIR --seed N --out DIR --quick]
 //! ```
 //!
-//! A net of 4 hidden layers of 100 ReLUs (He) for each optimizer, 2,000 steps of 128 rows drawn with replacement. The
-//! loss is that of the step's batch after the update, as in the book. To expect on MNIST: SGD is the slowest by far,
-//! its mean loss over the last 100 steps 0.20; Momentum 0.06, Adam 0.04, AdaGrad 0.03, with test accuracies of 93 % for
-//! SGD and 97 % for the others. On the embedded digits the order of SGD and the others is the same.
+//! A net of 4 hidden layers of 100 ReLUs (He) for each optimizer, 2,000 steps of 128 rows drawn with replacement.
+//! The loss is that of the step's batch after the update, as in the book. To expect on MNIST: SGD is the slowest by
+//! far, its mean loss over the last 100 steps 0.20; Momentum 0.06, Adam 0.04, AdaGrad 0.03, with test accuracies of
+//! 93 % for SGD and 97 % for the others. On the embedded digits the order of SGD and the others is the same.
 
 mod support;
 

@@ -4,9 +4,9 @@
 //! cargo run --release --example optimizer_paths
 //! ```
 //!
-//! From (-7, 2), 30 updates, as in the book. To expect: SGD zig-zags, because the gradient hardly points at the minimum;
-//! Momentum swings in wide curves, AdaGrad goes straight, Adam swings a little. The last points are (-0.350, 0.085),
-//! (0.896, 0.088), (-0.120, 2e-17) and (0.136, 0.318). The second picture shows -∇f.
+//! From (-7, 2), 30 updates, as in the book. To expect: SGD zig-zags, because the gradient hardly points at the
+//! minimum; Momentum swings in wide curves, AdaGrad goes straight, Adam swings a little. The last points are
+//! (-0.350, 0.085), (0.896, 0.088), (-0.120, 2e-17) and (0.136, 0.318). The second picture shows -∇f.
 //!
 //! With `--all` every rule of the crate goes down the same function, Rosenbrock's valley and Beale's plateau. To expect:
 //! each ends near the cross or is on its way there; Lion, with steps of one length, swings around it.

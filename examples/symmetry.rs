@@ -4,11 +4,11 @@
 //! cargo run --release --example symmetry -- [--data DIR --seed N --out DIR --quick]
 //! ```
 //!
-//! 2 hidden layers of 100 ReLUs, Adam, 20 epochs, weights all zero, all 0.05, or random. To expect: every unit of a layer
-//! gets the same gradient as its neighbours, so that with equal weights one distinct unit a layer is all there ever is; with zeros
-//! nothing but the last bias moves at all (through a ReLU at 0 no gradient passes), and accuracy stays at a guess; with
-//! 0.05 the one unit learns a little. Random weights tell the units apart (all
-//! but a few, dead on every row and so alike).
+//! 2 hidden layers of 100 ReLUs, Adam, 20 epochs, weights all zero, all 0.05, or random. To expect: every unit of a
+//! layer gets the same gradient as its neighbours, so that with equal weights one distinct unit a layer is all
+//! there ever is; with zeros nothing but the last bias moves at all (through a ReLU at 0 no gradient passes), and
+//! accuracy stays at a guess; with 0.05 the one unit learns a little. Random weights tell the units apart (all but
+//! a few, dead on every row and so alike).
 
 mod support;
 

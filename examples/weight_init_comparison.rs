@@ -4,10 +4,10 @@
 //! cargo run --release --example weight_init_comparison -- [--data DIR --seed N --out DIR --quick]
 //! ```
 //!
-//! 4 hidden layers of 100 ReLUs, SGD 0.01, 2,000 steps of 128 rows drawn with replacement; the loss is that of the step's
-//! batch after the update. To expect: with std 0.01 the signal dies on its way through the layers and the loss stays at
-//! ln 10 = 2.303, the loss of a guess; He is ahead of Xavier, which is made for tanh and loses half the signal at each
-//! ReLU. On MNIST the mean loss over the last 100 steps is 2.301, 0.29 (Xavier) and 0.20 (He).
+//! 4 hidden layers of 100 ReLUs, SGD 0.01, 2,000 steps of 128 rows drawn with replacement; the loss is that of the
+//! step's batch after the update. To expect: with std 0.01 the signal dies on its way through the layers and the
+//! loss stays at ln 10 = 2.303, the loss of a guess; He is ahead of Xavier, which is made for tanh and loses half
+//! the signal at each ReLU. On MNIST the mean loss over the last 100 steps is 2.301, 0.29 (Xavier) and 0.20 (He).
 
 mod support;
 

@@ -1,14 +1,16 @@
 //! The examples held to the book they follow.
 //!
-//! On the embedded digits, always: the *claims* of chapter 6. On MNIST, where the environment variable `GRADUS_MNIST`
-//! names its folder: the *figures*, held against what the book's own NumPy code (oreilly-japan/deep-learning-from-scratch
-//! at 07b1161, real MNIST, `np.random.seed(0…)` before each script) gave over several seeds. Run those in release:
+//! On the embedded digits, always: the *claims* of chapter 6. On MNIST, where the environment variable
+//! `GRADUS_MNIST` names its folder: the *figures*, held against what the book's own NumPy code
+//! (oreilly-japan/deep-learning-from-scratch at 07b1161, real MNIST, `np.random.seed(0…)` before each script) gave
+//! over several seeds. Run those in release:
 //!
 //! ```text
 //! GRADUS_MNIST=data/mnist cargo test --release --test book -- --nocapture --test-threads 1
 //! ```
 //!
-//! A mean over k seeds of ours has to be within 4 standard errors, `4 SD √(1/n + 1/k)`, of the book's mean over its n.
+//! A mean over k seeds of ours has to be within 4 standard errors, `4 SD √(1/n + 1/k)`, of the book's mean over its
+//! n.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -223,7 +223,7 @@ impl Panel {
         let values = |which: fn(&Point) -> f64| self.marks.iter().flat_map(Mark::points).map(which);
         let (x, y) = (self.x.ends(values(|p| p.0)), self.y.ends(values(|p| p.1)));
         let (width, height) = area.dim_in_pixel();
-        let x = Ticks { marks: self.x.ticks(x, (width / 62).max(2) as usize), ends: x };
+        let x = Ticks { marks: self.x.ticks(x, (width / 75).max(3) as usize), ends: x };
         let y = Ticks { marks: self.y.ticks(y, (height / 45).max(2) as usize), ends: y };
         let mut builder = ChartBuilder::on(area);
         builder.margin(6).margin_right(16);

@@ -153,6 +153,13 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A network cannot be written for other engines.
+    Export {
+        /// The layer that cannot be written, by position and name.
+        layer: String,
+        /// Why.
+        problem: String,
+    },
     /// A saved file belongs to another network or another run.
     Saved {
         /// The file, or what the bytes are.
@@ -213,6 +220,7 @@ impl fmt::Display for Error {
             Self::Tensor { source, tensor, expected, found } => {
                 write!(f, "{source}, tensor {tensor}: expected {expected}, found {found}")
             }
+            Self::Export { layer, problem } => write!(f, "{layer} cannot be exported: {problem}"),
             Self::Saved { source, what, expected, found } => {
                 write!(f, "{source} was saved with another {what}: expected {expected}, found {found}")
             }

@@ -104,6 +104,17 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync {
     /// The same generators in the same order, to change.
     fn generators_mut(&mut self, _visit: &mut dyn FnMut(&mut Generator)) {}
 
+    /// Writes the layer's inference pass into an ONNX graph: an operator or several, see
+    /// [`onnx::Graph`](crate::onnx::Graph).
+    ///
+    /// # Errors
+    /// [`Error::Export`] where a layer cannot be written: without a body of its own always.
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, _graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+        let problem = "it does not implement `Layer::onnx`".into();
+        Err(Error::Export { layer: self.name(), problem })
+    }
+
     /// What tables, errors and saved files call the layer.
     fn name(&self) -> String {
         short_type_name::<Self>()
@@ -147,6 +158,10 @@ impl<F: Scalar, L: Layer<F> + ?Sized> Layer<F> for Box<L> {
     }
     fn generators_mut(&mut self, visit: &mut dyn FnMut(&mut Generator)) {
         (**self).generators_mut(visit);
+    }
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+        (**self).onnx(graph)
     }
     fn name(&self) -> String {
         (**self).name()

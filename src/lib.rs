@@ -12,6 +12,7 @@
 //!     .build(&mut rng)?;
 //! let history = Trainer::new(SoftmaxCrossEntropy, Adam::default()).epochs(20).validate(&test).fit(&mut net, &train)?;
 //! println!("{:.1} %", 100.0 * net.accuracy(&test)?);
+//! net.save("digits.safetensors")?; // PyTorch reads it too
 //! # Ok::<(), Error>(())
 //! ```
 //!
@@ -27,6 +28,7 @@
 //! | training | [`Trainer`], [`History`], [`Epoch`], [`Sampling`] |
 //! | experiments | [`search`]; [`Ensemble`], [`Summary`], [`Histogram`] |
 //! | data | [`Dataset`], [`Targets`], [`Digits`], [`mnist`](mnist()), [`Idx`], [`Normalizer`], [`KFold`] |
+//! | files | [`Sequential::save`], [`Sequential::load`]; [`Trainer::checkpoint_every`], [`Trainer::resume`], [`Monitor`]; `onnx` (a feature) |
 //! | checking your own layers | [`check`] |
 //! | errors | [`Error`] |
 //! | numbers | [`Scalar`], [`rng`](rng()), [`vectorize`] |
@@ -70,10 +72,12 @@ pub use optim::{
     RMSProp, ReduceOnPlateau, SGD, Schedule, StepDecay, Updater, UpdaterState, WeightDecay,
 };
 pub use rng::{Generator, rng};
+#[cfg(feature = "onnx")]
+pub use save::onnx;
 pub use scalar::Scalar;
 pub use sequential::{Builder, Sequential};
 pub use summary::{Histogram, Summary};
-pub use train::{Epoch, EpochRecord, History, RangeTest, RateSweep, Sampling, Trainer};
+pub use train::{Epoch, EpochRecord, History, Monitor, RangeTest, RateSweep, Sampling, Trainer};
 
 pub use ndarray;
 pub use rand;
@@ -83,9 +87,9 @@ pub mod prelude {
     pub use crate::{
         AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, BatchNorm, BinaryCrossEntropy, Clip, Cosine,
         CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History, Init, Layer,
-        LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, NAdam, Nesterov, OneCycle, Optimizer,
-        RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, SGD, Sampling, Scalar, Schedule, Sequential, Sigmoid,
-        SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
+        LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, Monitor, NAdam, Nesterov, OneCycle,
+        Optimizer, RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, SGD, Sampling, Scalar, Schedule, Sequential,
+        Sigmoid, SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
     };
 }
 

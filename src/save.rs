@@ -11,6 +11,12 @@
 //!
 //! The architecture is code: loading fills a network that was built, all of it or nothing.
 
+mod checkpoint;
 mod container;
 mod file;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod weights;
+
+pub(crate) use checkpoint::{Checkpoint, Loaded};
+pub(crate) use container::Reader;

@@ -293,6 +293,23 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
         self.layers.iter_mut().for_each(|layer| layer.generators_mut(visit));
     }
 
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+        self.layers.iter().enumerate().try_for_each(|(i, layer)| {
+            layer.onnx(graph).map_err(|error| match error {
+                Error::Export { layer: name, problem } => {
+                    // A layer inside a layer of ours already has its place: `layer 1 (ReLU)` becomes `layer 2.1 (ReLU)`.
+                    let layer = match name.strip_prefix("layer ") {
+                        Some(inner) => format!("layer {i}.{inner}"),
+                        None => format!("layer {i} ({name})"),
+                    };
+                    Error::Export { layer, problem }
+                }
+                other => other,
+            })
+        })
+    }
+
     /// What is inside too: a saved file tells a network of nested ones from another by it.
     fn name(&self) -> String {
         format!("{self:?}")

@@ -1,5 +1,6 @@
 //! Training.
 
+mod checkpoint;
 mod history;
 mod progress;
 mod range_test;
@@ -16,8 +17,10 @@ use crate::optim::{Clip, Optimizer, Schedule, Updater, WeightDecay};
 use crate::rng::{Generator, rng};
 use crate::scalar::Scalar;
 use crate::sequential::{Sequential, correct};
+use checkpoint::Files;
 use progress::Progress;
 
+pub use checkpoint::Monitor;
 pub use history::{Epoch, EpochRecord, History};
 pub use range_test::{RangeTest, RateSweep};
 
@@ -72,6 +75,7 @@ pub struct Trainer<'a, F: Scalar, L, O> {
     rng: Generator,
     validation: Option<&'a Dataset<F>>,
     progress: bool,
+    files: Files,
     /// The buffers (running statistics) from before a step, for a step that diverges.
     kept: Vec<F>,
 }
@@ -88,6 +92,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             rng: rng(0),
             validation: None,
             progress: true,
+            files: Files::default(),
             kept: Vec::new(),
         }
     }
@@ -181,7 +186,8 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
     ///
     /// # Errors
     /// Before anything is changed: data that do not fit the network, a batch size of 0, a hyper-parameter out of
-    /// range. On the way: [`Error::Diverged`] with all that was recorded, the network as before the failed step.
+    /// range, a checkpoint of another run. On the way: [`Error::Diverged`] with all that was recorded, the network as
+    /// before the failed step; a checkpoint that cannot be written.
     pub fn fit(&mut self, net: &mut Sequential<F>, train: &Dataset<F>) -> Result<History, Error> {
         self.fit_with(net, train, |_| ControlFlow::Continue(()))
     }
@@ -211,11 +217,11 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         mut after_epoch: impl FnMut(&Epoch<'_, F>) -> ControlFlow<()>,
     ) -> Result<History, Error> {
         self.check(net, train)?;
-        let mut history = History::default();
+        let mut history = self.begin(net, train.len())?;
         let steps = self.steps_per_epoch(train.len());
         let progress = Progress::new(self.progress, self.epochs, steps);
         let (mut order, mut batch) = (Vec::new(), Batch::default());
-        for number in 1..=self.epochs {
+        for number in history.epochs.len() + 1..=self.epochs {
             self.draw(train.len(), steps, &mut order);
             let mut tally = Tally::default();
             for rows in order.chunks(self.batch_size) {
@@ -228,9 +234,12 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             let record = self.record(number, &tally, net)?;
             self.updater.observe(record.validation_loss.unwrap_or(record.loss));
             history.epochs.push(record);
+            self.save_best(net, &history)?;
             let epoch = Epoch { net, history: &history };
             progress.epoch(&epoch);
-            if after_epoch(&epoch).is_break() {
+            let stop = after_epoch(&epoch).is_break();
+            self.save_due(net, &history, train.len(), stop || number == self.epochs)?;
+            if stop {
                 break;
             }
         }
@@ -258,6 +267,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
     fn check(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
         require(self.batch_size > 0, "batch_size", "at least 1", self.batch_size as f64)?;
         self.updater.check()?;
+        self.files.check(self.validation.is_some())?;
         net.check_data(&self.loss, train)?;
         self.validation.map_or(Ok(()), |data| net.check_data(&self.loss, data))
     }

@@ -57,7 +57,7 @@ pub(super) fn multiply<F: Scalar>(a: &mut Array2<F>, b: &Array2<F>) {
 
 /// An element-wise layer: its formula is `y` and `dy/dx` in terms of `y` alone or of `x`.
 macro_rules! activation {
-    ($(#[$doc:meta])* $name:ident, $function:expr, $with_slope:expr) => {
+    ($(#[$doc:meta])* $name:ident, $onnx:literal, $function:expr, $with_slope:expr) => {
         $(#[$doc])*
         #[derive(Clone, Default)]
         pub struct $name<F = f32> {
@@ -92,6 +92,12 @@ macro_rules! activation {
                 kernel::vectorize(|| x.iter_mut().for_each(|x| *x = $function(*x)));
                 input
             }
+
+            #[cfg(feature = "onnx")]
+            fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), crate::error::Error> {
+                graph.node($onnx, &[], &[]);
+                Ok(())
+            }
         }
     };
 }
@@ -107,6 +113,7 @@ activation!(
     /// assert_eq!(relu.backward(array![[5.0, 5.0, 5.0]]), array![[0.0, 0.0, 5.0]]);
     /// ```
     ReLU,
+    "Relu",
     relu,
     |x| (relu(x), if x > F::zero() { F::one() } else { F::zero() })
 );
@@ -121,6 +128,7 @@ activation!(
     /// assert_eq!(sigmoid.backward(array![[1.0, 1.0, 1.0]]), array![[0.25, 0.0, 0.0]]);
     /// ```
     Sigmoid,
+    "Sigmoid",
     kernel::sigmoid,
     |x| {
         let y = kernel::sigmoid(x);
@@ -138,6 +146,7 @@ activation!(
     /// assert_eq!(tanh.backward(array![[1.0, 1.0, 1.0]]), array![[1.0, 0.0, 0.0]]);
     /// ```
     Tanh,
+    "Tanh",
     kernel::tanh,
     |x| {
         let y = kernel::tanh(x);

@@ -150,4 +150,11 @@ impl<F: Scalar> Layer<F> for Affine<F> {
         visit(&mut self.weight);
         visit(&mut self.bias);
     }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+        let constants = [graph.parameter(&self.weight), graph.parameter(&self.bias)];
+        graph.node("Gemm", &constants, &[]);
+        Ok(())
+    }
 }

@@ -243,4 +243,13 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         visit(&mut self.running_var);
         visit(&mut self.batches);
     }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+        let parameters = [&self.gamma, &self.beta, &self.running_mean, &self.running_var];
+        let constants = parameters.map(|param| graph.parameter(param));
+        let epsilon = crate::onnx::Attribute::Float(self.epsilon.as_f64() as f32);
+        graph.node("BatchNormalization", &constants, &[("epsilon", epsilon)]);
+        Ok(())
+    }
 }

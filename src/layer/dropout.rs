@@ -135,4 +135,13 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
     fn generators_mut(&mut self, visit: &mut dyn FnMut(&mut Generator)) {
         visit(&mut self.rng);
     }
+
+    #[cfg(feature = "onnx")]
+    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+        if self.form == DropoutForm::Book {
+            let keep = graph.constant(&[], &[F::of(1.0 - self.ratio)]);
+            graph.node("Mul", &[keep], &[]);
+        }
+        Ok(())
+    }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::clip::{self, Action, Clip};
 use super::{Optimizer, Schedule, WeightDecay};
 use crate::error::{Error, require};
@@ -214,13 +216,28 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     }
 
     /// What the schedule has gathered.
-    #[allow(dead_code, reason = "checkpoints keep it")]
     pub(crate) fn schedule_state(&self) -> Vec<f64> {
         self.schedule.as_ref().map_or(Vec::new(), |schedule| schedule.state())
     }
 
+    /// What makes the steps what they are, in words: a resumed run has to have the same.
+    /// A schedule is told from another by its rates at some of the `steps` that were taken.
+    pub(crate) fn settings(&self, steps: u64) -> BTreeMap<String, String> {
+        let last = steps.saturating_sub(1);
+        let schedule = self.schedule.as_ref().map_or("none".into(), |schedule| {
+            let rates = [0, last / 2, last].map(|step| format!("{:.6e}", schedule.rate(step)));
+            format!("{} with rates {}", schedule.name(), rates.join(", "))
+        });
+        let settings = [
+            ("optimizer", format!("{:?}", self.optimizer)),
+            ("weight decay", format!("{:?} of {:?}", self.decay(), self.decayed)),
+            ("clipping", format!("{:?}", self.clip)),
+            ("schedule", schedule),
+        ];
+        settings.map(|(what, value)| (what.to_string(), value)).into()
+    }
+
     /// Gives the schedule back what it had gathered.
-    #[allow(dead_code, reason = "checkpoints keep it")]
     pub(crate) fn restore_schedule(&mut self, state: &[f64]) -> Result<(), Error> {
         self.schedule.as_mut().map_or(Ok(()), |schedule| schedule.restore(state))
     }

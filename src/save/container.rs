@@ -77,7 +77,7 @@ fn prepare(metadata: BTreeMap<String, String>, mut tensors: Vec<Tensor>) -> Resu
 }
 
 /// A file whose header was read and found right.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     stream: Box<dyn Read + 'a>,
     source: String,
     path: Option<&'a Path>,
@@ -95,12 +95,12 @@ struct Header {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn open(path: &'a Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &'a Path) -> Result<Self, Error> {
         let (file, length) = file::open(path)?;
         Self::new(Box::new(io::BufReader::new(file)), length, path.display().to_string(), Some(path))
     }
 
-    pub(super) fn parse(bytes: &'a [u8], source: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(bytes: &'a [u8], source: &str) -> Result<Self, Error> {
         Self::new(Box::new(bytes), bytes.len() as u64, source.into(), None)
     }
 
@@ -151,8 +151,13 @@ impl<'a> Reader<'a> {
         self.header.metadata.get(key).map(String::as_str)
     }
 
-    pub(super) fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The shape of a tensor, if there is one of this name.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.tensors.get(name).map(|info| &*info.shape)
     }
 
     /// The bytes of these tensors, in their order. All types and shapes are held against the header before anything

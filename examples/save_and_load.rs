@@ -1,0 +1,71 @@
+//! Expect three times the same accuracy, about 97 %: a run in one go, the same run stopped half way and resumed (bit for
+//! bit the same network), and its saved weights in a new network. With `--features onnx` also a file for any engine.
+
+mod support;
+
+use std::process::ExitCode;
+
+use gradus::prelude::*;
+use support::{Arguments, Outcome, percent};
+
+fn main() -> ExitCode {
+    support::main("save_and_load", "A run that is stopped and resumed, and a network that leaves.", run)
+}
+
+fn run(arguments: &Arguments) -> Outcome {
+    let data = arguments.load()?;
+    let epochs = arguments.steps(20, 6);
+    let build = || {
+        Sequential::<f32>::input(data.train.width())
+            .affine(100, Init::He)
+            .batch_norm()
+            .relu()
+            .dropout(0.2)
+            .affine(data.train.classes(), Init::Xavier)
+            .build(&mut rng(arguments.seed))
+    };
+    let trainer = || Trainer::new(SoftmaxCrossEntropy, Adam::default()).seed(arguments.seed).validate(&data.test);
+
+    // In one go.
+    let mut net = build()?;
+    trainer().epochs(epochs).fit(&mut net, &data.train)?;
+    println!("in one go:            {}", percent(net.accuracy(&data.test)?));
+
+    // Stopped half way: what is left of the first process is a file.
+    let (checkpoint, best) = (arguments.file("run.safetensors")?, arguments.file("best.safetensors")?);
+    trainer().epochs(epochs / 2).checkpoint_every(1, &checkpoint).fit(&mut build()?, &data.train)?;
+    let mut resumed = build()?;
+    let history = trainer()
+        .epochs(epochs)
+        .checkpoint_every(1, &checkpoint)
+        .keep_best(Monitor::Accuracy, &best)
+        .resume(&checkpoint)
+        .fit(&mut resumed, &data.train)?;
+    println!("stopped and resumed:  {}", percent(resumed.accuracy(&data.test)?));
+    let same = if resumed.to_bytes()? == net.to_bytes()? { "bit for bit the same" } else { "NOT the same" };
+    println!("                      {} epochs recorded, {same} network", history.epochs.len());
+
+    // The weights alone, in a network that was built elsewhere; PyTorch reads this file too.
+    let weights = arguments.file("weights.safetensors")?;
+    net.save(&weights)?;
+    let mut loaded = build()?;
+    loaded.load(&weights)?;
+    println!("saved and loaded:     {}", percent(loaded.accuracy(&data.test)?));
+    println!("wrote {}, {} and {}", weights.display(), checkpoint.display(), best.display());
+
+    export(arguments, &loaded)
+}
+
+#[cfg(feature = "onnx")]
+fn export(arguments: &Arguments, net: &Sequential<f32>) -> Outcome {
+    let path = arguments.file("network.onnx")?;
+    net.save_onnx(&path, gradus::onnx::Output::Softmax)?;
+    println!("wrote {}: probabilities, for any engine", path.display());
+    Ok(())
+}
+
+#[cfg(not(feature = "onnx"))]
+fn export(_: &Arguments, _: &Sequential<f32>) -> Outcome {
+    println!("with --features onnx the network would also be written for other engines");
+    Ok(())
+}

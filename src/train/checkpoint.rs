@@ -1,0 +1,261 @@
+//! Runs that outlive their process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{EpochRecord, History, Trainer};
+use crate::error::{Error, require};
+use crate::loss::Loss;
+use crate::optim::Optimizer;
+use crate::save::{Checkpoint, Loaded, Reader};
+use crate::scalar::Scalar;
+use crate::sequential::Sequential;
+
+/// By which of its two figures on the validation data an epoch is the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Monitor {
+    /// The smallest loss.
+    Loss,
+    /// The highest accuracy.
+    Accuracy,
+}
+
+impl Monitor {
+    /// The larger the better.
+    fn figure(self, record: &EpochRecord) -> Option<f64> {
+        match self {
+            Self::Loss => record.validation_loss.map(|loss| -loss),
+            Self::Accuracy => record.validation_accuracy,
+        }
+    }
+
+    /// Whether the last epoch is better than all before it; of equals the first is the best, NaN never is.
+    fn last_is_best(self, history: &History) -> bool {
+        let figures = || history.epochs.iter().map(|record| self.figure(record).unwrap_or(f64::NAN));
+        let best_before = figures().rev().skip(1).fold(f64::NAN, f64::max);
+        figures().next_back().is_some_and(|last| last > best_before || best_before.is_nan() && !last.is_nan())
+    }
+}
+
+/// The files of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Files {
+    checkpoint: Option<(usize, PathBuf)>,
+    resume: Option<PathBuf>,
+    best: Option<(PathBuf, Monitor)>,
+}
+
+impl Files {
+    pub(super) fn check(&self, has_validation: bool) -> Result<(), Error> {
+        if let Some((epochs, _)) = &self.checkpoint {
+            require(*epochs > 0, "checkpoint_every", "at least 1 epoch", *epochs as f64)?;
+        }
+        if self.best.is_some() && !has_validation {
+            return Err(Error::Empty { what: "validation data to find the best epoch by".into() });
+        }
+        Ok(())
+    }
+}
+
+impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'_, F, L, O> {
+    /// Writes a checkpoint after every `epochs` epochs and after the last one: everything of the run in one file, to
+    /// [`resume`](Self::resume) it. Whenever the process dies, also while it writes, the file is a whole one.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// # let path = std::env::temp_dir().join(format!("gradus-doc-checkpoint-{}.safetensors", std::process::id()));
+    /// let data = Digits::load::<f32>()?.take(300)?;
+    /// let trainer = || Trainer::new(SoftmaxCrossEntropy, Adam::default());
+    /// let build = || Sequential::mlp(data.width(), &[20], data.classes()).dropout(0.1).build(&mut rng(1));
+    ///
+    /// let mut net = build()?;
+    /// let all = trainer().epochs(4).fit(&mut net, &data)?;
+    ///
+    /// trainer().epochs(2).checkpoint_every(1, &path).fit(&mut build()?, &data)?;
+    /// let mut resumed = build()?; // in another process, another day
+    /// let history = trainer().epochs(4).checkpoint_every(1, &path).resume(&path).fit(&mut resumed, &data)?;
+    /// assert_eq!(history, all);
+    /// assert_eq!(resumed.to_bytes()?, net.to_bytes()?); // bit for bit
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// A checkpoint holds the parameters and running statistics, the optimizer's state and learning rate, the state of
+    /// the schedule, every random generator, and the history. The architecture, the loss, the optimizer's other
+    /// hyper-parameters and the data are code. [`Sequential::load`] takes the network alone out of it.
+    pub fn checkpoint_every(mut self, epochs: usize, path: impl Into<PathBuf>) -> Self {
+        self.files.checkpoint = Some((epochs, path.into()));
+        self
+    }
+
+    /// The next `fit` goes on from a checkpoint, up to [`epochs`](Self::epochs) in all, and ends with the same bits as
+    /// a run that was never stopped. Its history is that of the whole run. A closure of `fit_with` has to decide by
+    /// what it sees, not by what it remembers.
+    ///
+    /// A file that is not there is an error; to start where there is none, ask `path.exists()`.
+    ///
+    /// `fit` then also fails, with nothing changed, where the file is no checkpoint (the byte is named), does not fit
+    /// the network (the tensor is named), or is of another run: another optimizer, hyper-parameter, decay, clipping,
+    /// schedule, loss, batch size, sampling or number of rows. A learning rate is taken from the file.
+    pub fn resume(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.resume = Some(path.into());
+        self
+    }
+
+    /// Saves the network's weights after every epoch that is better on the validation data than all before it.
+    /// `fit` fails where there are no such data ([`validate`](Self::validate)).
+    pub fn keep_best(mut self, by: Monitor, path: impl Into<PathBuf>) -> Self {
+        self.files.best = Some((path.into(), by));
+        self
+    }
+
+    /// Writes a checkpoint now: for a loop of your own around [`step`](Self::step).
+    ///
+    /// # Errors
+    /// The file cannot be written; a parameter is not finite.
+    pub fn save_checkpoint(&self, net: &Sequential<F>, history: &History, path: impl AsRef<Path>) -> Result<(), Error> {
+        self.write_checkpoint(net, history, path.as_ref(), None)
+    }
+
+    /// Puts network and trainer in the state of a checkpoint and gives its history: for a loop of your own.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume) says; nothing is changed then.
+    pub fn load_checkpoint(&mut self, net: &mut Sequential<F>, path: impl AsRef<Path>) -> Result<History, Error> {
+        self.read_checkpoint(net, Reader::open(path.as_ref())?, None)
+    }
+
+    /// The same from the bytes of a checkpoint.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume) says; nothing is changed then.
+    pub fn load_checkpoint_bytes(&mut self, net: &mut Sequential<F>, bytes: &[u8]) -> Result<History, Error> {
+        self.read_checkpoint(net, Reader::parse(bytes, "the bytes")?, None)
+    }
+
+    /// What `fit` begins with: the history until now.
+    pub(super) fn begin(&mut self, net: &mut Sequential<F>, rows: usize) -> Result<History, Error> {
+        let Some(path) = self.files.resume.clone() else { return Ok(History::default()) };
+        let history = self.read_checkpoint(net, Reader::open(&path)?, Some(rows))?;
+        self.files.resume = None;
+        Ok(history)
+    }
+
+    /// Saves the network where the last epoch was the best. To be done before the checkpoint that says so.
+    pub(super) fn save_best(&self, net: &Sequential<F>, history: &History) -> Result<(), Error> {
+        let Some((path, by)) = &self.files.best else { return Ok(()) };
+        if history.epochs.last().is_some_and(|record| by.figure(record).is_none()) {
+            let (expected, found) = ("class labels or one-hot rows".into(), "dense targets".into());
+            return Err(Error::Targets { what: "accuracy, to find the best epoch by".into(), expected, found });
+        }
+        if by.last_is_best(history) { net.save(path) } else { Ok(()) }
+    }
+
+    /// Writes the checkpoint that is due after an epoch.
+    pub(super) fn save_due(
+        &self,
+        net: &Sequential<F>,
+        history: &History,
+        rows: usize,
+        is_last: bool,
+    ) -> Result<(), Error> {
+        match &self.files.checkpoint {
+            Some((every, path)) if is_last || history.epochs.len().is_multiple_of(*every) => {
+                self.write_checkpoint(net, history, path, Some(rows))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_checkpoint(
+        &self,
+        net: &Sequential<F>,
+        history: &History,
+        path: &Path,
+        rows: Option<usize>,
+    ) -> Result<(), Error> {
+        let checkpoint = Checkpoint {
+            settings: self.settings(self.updater.steps(), rows),
+            learning_rate: self.updater.optimizer.learning_rate(),
+            schedule: self.updater.schedule_state(),
+            order: self.rng.clone(),
+            state: self.updater.state().clone(),
+            history: history.clone(),
+        };
+        checkpoint.save(net, path)
+    }
+
+    fn read_checkpoint(
+        &mut self,
+        net: &mut Sequential<F>,
+        file: Reader<'_>,
+        rows: Option<usize>,
+    ) -> Result<History, Error> {
+        let source = file.source().to_string();
+        let loaded = Loaded::read(file, net, self.updater.optimizer.slots())?;
+        // What the rule says of itself includes its learning rate, which is taken from the file; what a
+        // schedule has gathered shows in its rates.
+        let (learning_rate, schedule) = (self.updater.optimizer.learning_rate(), self.updater.schedule_state());
+        self.updater.optimizer.set_learning_rate(loaded.checkpoint.learning_rate);
+        let taken = self.updater.restore_schedule(&loaded.checkpoint.schedule);
+        if let Err(error) = taken.and_then(|()| self.compare(&loaded.checkpoint, &source, rows)) {
+            self.updater.optimizer.set_learning_rate(learning_rate);
+            self.updater.restore_schedule(&schedule)?;
+            return Err(error);
+        }
+        let checkpoint = loaded.fill(net);
+        self.rng = checkpoint.order;
+        self.updater.restore(checkpoint.state)?;
+        Ok(checkpoint.history)
+    }
+
+    /// Holds what the file says of its run against this one.
+    fn compare(&self, checkpoint: &Checkpoint<F>, source: &str, rows: Option<usize>) -> Result<(), Error> {
+        let (ours, saved) = (self.settings(checkpoint.state.steps, rows), &checkpoint.settings);
+        let differs = |what: &&String| matches!((ours.get(*what), saved.get(*what)), (Some(a), Some(b)) if a != b);
+        let Some(what) = ours.keys().find(differs) else { return Ok(()) };
+        let (expected, found) = (ours[what].clone(), saved[what].clone());
+        Err(Error::Saved { source: source.into(), what: what.clone(), expected, found })
+    }
+
+    /// What makes a run what it is, in words.
+    fn settings(&self, steps: u64, rows: Option<usize>) -> BTreeMap<String, String> {
+        let mut settings = self.updater.settings(steps);
+        settings.insert("loss".into(), format!("{:?}", self.loss));
+        settings.insert("batch size".into(), self.batch_size.to_string());
+        settings.insert("sampling".into(), format!("{:?}", self.sampling));
+        if let Some(rows) = rows {
+            settings.insert("number of training rows".into(), rows.to_string());
+        }
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_epoch_is_the_first_of_equals_and_never_nan() {
+        let best = |by: Monitor, losses: &[f64]| {
+            let record = |&loss: &f64| EpochRecord {
+                epoch: 1,
+                steps: 1,
+                learning_rate: 0.1,
+                loss,
+                accuracy: None,
+                validation_loss: Some(loss),
+                validation_accuracy: Some(loss),
+            };
+            by.last_is_best(&History { losses: vec![], epochs: losses.iter().map(record).collect() })
+        };
+        assert!(
+            best(Monitor::Loss, &[1.0]) && best(Monitor::Loss, &[1.0, 0.5]) && best(Monitor::Loss, &[f64::NAN, 2.0])
+        );
+        assert!(best(Monitor::Loss, &[f64::INFINITY]) && best(Monitor::Accuracy, &[0.5, 0.6]));
+        assert!(
+            !best(Monitor::Loss, &[1.0, 1.0]) && !best(Monitor::Loss, &[1.0, 2.0]) && !best(Monitor::Loss, &[f64::NAN])
+        );
+        assert!(!best(Monitor::Loss, &[1.0, f64::NAN]) && !best(Monitor::Accuracy, &[0.6, 0.5]));
+    }
+}

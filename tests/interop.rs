@@ -1,0 +1,122 @@
+//! Files there and back with PyTorch, and to onnxruntime, where a Python with them is found.
+//!
+//! `GRADUS_PYTHON` names the interpreter (else `python3` is asked); what it needs stands in CONTRIBUTING.md.
+//! `cargo test --all-features --test interop -- --nocapture` shows the versions and the differences.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use gradus::ndarray::Array2;
+use gradus::prelude::*;
+use gradus::rand::RngExt;
+use serde_json::{Value, json};
+
+/// The interpreter, or `None` with the reason printed.
+fn python() -> Option<String> {
+    let named = std::env::var("GRADUS_PYTHON").ok();
+    let python = named.clone().unwrap_or("python3".into());
+    let probe =
+        Command::new(&python).args(["-c", "import torch, safetensors.torch, numpy, onnx, onnxruntime"]).output();
+    let problem = match probe {
+        Ok(output) if output.status.success() => return Some(python),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("").to_string(),
+        Err(error) => error.to_string(),
+    };
+    // Asked for by name it has to be there.
+    assert!(named.is_none(), "GRADUS_PYTHON={python} is of no use: {problem}");
+    println!("skipped: {python} is of no use: {problem}");
+    None
+}
+
+/// The network of interop.py.
+fn network<F: Scalar>(seed: u64, dropout: DropoutForm) -> Result<Sequential<F>, Error> {
+    let mut rng = rng(seed);
+    let inner = Sequential::input(16).affine(9, Init::Xavier).sigmoid().build(&mut rng)?;
+    Sequential::input(12)
+        .affine(16, Init::He)
+        .batch_norm()
+        .relu()
+        .dropout_with(0.3, dropout)
+        .layer(inner)
+        .batch_norm()
+        .affine(7, Init::Xavier)
+        .tanh()
+        .affine(5, Init::Xavier)
+        .build(&mut rng)
+}
+
+fn rows<F: Scalar>(count: usize) -> Array2<F> {
+    let mut rng = rng(3);
+    Array2::from_shape_simple_fn((count, 12), || F::of(rng.random_range(-2.0..2.0)))
+}
+
+fn nested<F: Scalar>(array: &Array2<F>) -> Value {
+    array.rows().into_iter().map(|row| row.iter().map(|x| x.as_f64()).collect::<Vec<_>>()).collect()
+}
+
+fn array<F: Scalar>(nested: &Value) -> Array2<F> {
+    let rows = nested.as_array().unwrap();
+    let values = rows.iter().flat_map(|row| row.as_array().unwrap()).map(|x| F::of(x.as_f64().unwrap())).collect();
+    Array2::from_shape_vec((rows.len(), rows[0].as_array().unwrap().len()), values).unwrap()
+}
+
+/// A trained network: biases and running statistics are no longer what they began with.
+fn trained<F: Scalar>(dropout: DropoutForm) -> Result<Sequential<F>, Error> {
+    let mut net = network(1, dropout)?;
+    let rows = rows(200).mapv(|x: F| x * F::of(3.0) + F::one());
+    let labels = (0..200).map(|n| n * 7 % 5).collect();
+    let data = Dataset::classification(rows, labels, 5)?;
+    let optimizer = Momentum { learning_rate: F::of(0.05), ..Momentum::default() };
+    Trainer::new(SoftmaxCrossEntropy, optimizer).batch_size(40).epochs(5).fit(&mut net, &data)?;
+    Ok(net)
+}
+
+fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
+    let net = trained::<F>(DropoutForm::Inverted)?;
+    let rows = rows::<F>(64);
+    let case = |outputs: &Array2<F>| json!({"rows": nested(&rows), "outputs": nested(outputs)}).to_string();
+    net.save(dir.join(format!("{name}.safetensors")))?;
+    fs::write(dir.join(format!("{name}.json")), case(&net.predict(&rows)?)).unwrap();
+    #[cfg(feature = "onnx")]
+    {
+        use gradus::onnx::Output;
+        net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
+        let book = trained::<F>(DropoutForm::Book)?;
+        book.save_onnx(dir.join(format!("book_{name}.onnx")), Output::Softmax)?;
+        fs::write(dir.join(format!("book_{name}.json")), case(&book.predict_probabilities(&rows)?)).unwrap();
+        let nothing = Sequential::<F>::input(12).dropout(0.5).build(&mut rng(1))?;
+        nothing.save_onnx(dir.join(format!("nothing_{name}.onnx")), Output::Raw)?;
+        fs::write(dir.join(format!("nothing_{name}.json")), case(&nothing.predict(&rows)?)).unwrap();
+    }
+    Ok(())
+}
+
+fn read<F: Scalar>(dir: &Path, name: &str, tolerance: f64) -> Result<(), Error> {
+    let mut net = network::<F>(2, DropoutForm::Inverted)?;
+    net.load(dir.join(format!("torch_{name}.safetensors")))?;
+    let case: Value = serde_json::from_slice(&fs::read(dir.join(format!("torch_{name}.json"))).unwrap()).unwrap();
+    let (expected, found) = (array::<F>(&case["outputs"]), net.predict(&array(&case["rows"]))?);
+    let largest = expected.fold(1.0, |max: f64, y| max.max(y.as_f64().abs()));
+    let difference = (expected - found).fold(0.0, |max: f64, d| max.max(d.as_f64().abs())) / largest;
+    println!("torch -> gradus {name}: largest difference {difference:.1e} (allowed {tolerance:.0e})");
+    assert!(difference <= tolerance);
+    Ok(())
+}
+
+#[test]
+fn files_go_there_and_back() -> Result<(), Error> {
+    let Some(python) = python() else { return Ok(()) };
+    let dir = std::env::temp_dir().join(format!("gradus-interop-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    write::<f32>(&dir, "f32")?;
+    write::<f64>(&dir, "f64")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop.py");
+    let output = Command::new(python).arg(script).arg(&dir).output().unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    read::<f32>(&dir, "f32", 1e-6)?;
+    read::<f64>(&dir, "f64", 1e-14)?;
+    fs::remove_dir_all(dir).unwrap();
+    Ok(())
+}

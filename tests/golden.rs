@@ -1,6 +1,6 @@
 //! The numbers of PyTorch (and of the book's code), in both number types: see `tests/golden/README.md`.
 
-use gradus::ndarray::{Array1, Array2};
+use gradus::ndarray::{Array1, Array2, array};
 use gradus::prelude::*;
 use gradus::{Batch, DropoutForm, Param};
 use serde_json::Value;
@@ -200,6 +200,16 @@ fn softmax_cross_entropy<F: Exact>(case: &Case) {
         case.expect_number::<F>("loss", loss);
         case.expect("dlogits", &grad);
         assert_eq!(SoftmaxCrossEntropy.value(&logits, &targets), loss);
+    }
+}
+
+/// ln(1 + 1/e) of logits whose size would round it away in f32.
+#[test]
+fn the_loss_of_large_logits_keeps_small_differences() {
+    let (logits, expected) = (array![[1e4_f32, 1e4 - 1.0]], (-1.0_f64).exp().ln_1p());
+    let label = Targets::Labels { labels: vec![0], classes: 2 };
+    for targets in [label, Targets::Dense(array![[1.0, 0.0]])] {
+        close(1e-6, SoftmaxCrossEntropy.value(&logits, &targets), expected, "loss");
     }
 }
 

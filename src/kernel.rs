@@ -11,6 +11,7 @@ pub(crate) mod simd;
 pub(crate) use blocks::{BLOCK, blocks, row_chunks};
 pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;
-pub(crate) use math::{Kernel, exp, sigmoid, tanh};
+pub(crate) use math::Kernel;
+pub use math::{exp, sigmoid, tanh};
 pub(crate) use reduce::{all_finite, column_moments, column_sums, sum_of_squares};
 pub use simd::vectorize;

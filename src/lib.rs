@@ -101,5 +101,5 @@ struct Readme;
 /// Kernels, for the benches of this crate alone: no part of the interface.
 #[doc(hidden)]
 pub mod bench {
-    pub use crate::kernel::{affine, input_gradient, weight_gradient};
+    pub use crate::kernel::{affine, exp, input_gradient, sigmoid, tanh, weight_gradient};
 }

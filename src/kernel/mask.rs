@@ -53,19 +53,22 @@ pub(crate) fn dropout_mask<F: Scalar>(seed: u64, ratio: f64, scale: F, mask: &mu
     debug_assert!((0.0..1.0).contains(&ratio));
     let dropped = (ratio * 2f64.powi(32)).round() as u32;
     let mut streams = Streams::new(seed);
-    vectorize(|| {
-        let (blocks, rest) = mask.as_chunks_mut::<STREAMS>();
-        for block in blocks {
-            let drawn = streams.draw();
-            for i in 0..STREAMS {
-                block[i] = if drawn[i] < dropped { F::zero() } else { scale };
+    vectorize(
+        #[inline(always)]
+        || {
+            let (blocks, rest) = mask.as_chunks_mut::<STREAMS>();
+            for block in blocks {
+                let drawn = streams.draw();
+                for i in 0..STREAMS {
+                    block[i] = if drawn[i] < dropped { F::zero() } else { scale };
+                }
             }
-        }
-        let drawn = streams.draw();
-        for (value, drawn) in rest.iter_mut().zip(drawn) {
-            *value = if drawn < dropped { F::zero() } else { scale };
-        }
-    });
+            let drawn = streams.draw();
+            for (value, drawn) in rest.iter_mut().zip(drawn) {
+                *value = if drawn < dropped { F::zero() } else { scale };
+            }
+        },
+    );
 }
 
 #[cfg(test)]

@@ -110,21 +110,21 @@ fn at_least<F: Kernel>(x: F, low: F) -> F {
 
 /// eˣ.
 #[inline(always)]
-pub(crate) fn exp<F: Kernel>(x: F) -> F {
+pub fn exp<F: Kernel>(x: F) -> F {
     let (low, high) = F::EXP_RANGE;
     exp_within(at_least(if x > high { high } else { x }, low))
 }
 
 /// 1 / (1 + e⁻ˣ), by e⁻|ˣ|, which cannot overflow.
 #[inline(always)]
-pub(crate) fn sigmoid<F: Kernel>(x: F) -> F {
+pub fn sigmoid<F: Kernel>(x: F) -> F {
     let e = exp_within(at_least(-x.abs(), F::EXP_RANGE.0));
     over_sum(if x < F::zero() { e } else { F::one() }, F::one(), e)
 }
 
 /// The hyperbolic tangent, -m / (2 + m) with m = e⁻²|ˣ| - 1: accurate near 0, where m is -2|x|.
 #[inline(always)]
-pub(crate) fn tanh<F: Kernel>(x: F) -> F {
+pub fn tanh<F: Kernel>(x: F) -> F {
     let two = F::one() + F::one();
     let (r, tail, (a, b)) = split(at_least(-two * x.abs(), F::EXP_RANGE.0));
     let power = a * b;

@@ -12,17 +12,20 @@ const LANES: usize = 32;
 #[inline(always)]
 fn lane_sums<F: Scalar>(x: &[F], f: impl Fn(F) -> F) -> [F; LANES] {
     let mut lanes = [F::zero(); LANES];
-    vectorize(|| {
-        let (chunks, rest) = x.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+    vectorize(
+        #[inline(always)]
+        || {
+            let (chunks, rest) = x.as_chunks::<LANES>();
+            for chunk in chunks {
+                for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                    *lane += f(x);
+                }
+            }
+            for (lane, &x) in lanes.iter_mut().zip(rest) {
                 *lane += f(x);
             }
-        }
-        for (lane, &x) in lanes.iter_mut().zip(rest) {
-            *lane += f(x);
-        }
-    });
+        },
+    );
     lanes
 }
 
@@ -67,7 +70,10 @@ fn column_pass<F: Scalar>(x: &[F], scale: F, out: &mut [F], f: impl Fn(F, usize)
 /// Column sums of `g: (N, out)`, `out: (1, out)`.
 pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
     let (g, out) = (g.as_slice().expect("standard layout"), out.as_slice_mut().expect("standard layout"));
-    vectorize(|| column_pass(g, F::one(), out, |g, _| g));
+    vectorize(
+        #[inline(always)]
+        || column_pass(g, F::one(), out, |g, _| g),
+    );
 }
 
 /// Mean and biased variance of every column of `x: (N, D)`, in two passes: no cancellation.
@@ -75,9 +81,15 @@ pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance:
     assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column moments: shapes do not fit");
     let share = F::one() / F::of(x.nrows() as f64);
     let x = x.as_slice().expect("standard layout");
-    vectorize(|| column_pass(x, share, mean, |x, _| x));
+    vectorize(
+        #[inline(always)]
+        || column_pass(x, share, mean, |x, _| x),
+    );
     let mean = &*mean;
-    vectorize(|| column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])));
+    vectorize(
+        #[inline(always)]
+        || column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
+    );
 }
 
 #[cfg(test)]

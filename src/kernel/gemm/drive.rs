@@ -1,7 +1,6 @@
 //! Blocks around the tiles: b in panels that stay in the first-level cache, a in blocks that stay in the second.
 
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::ptr::null;
 
 use num_traits::Zero;
@@ -31,7 +30,8 @@ pub(crate) struct Product<F> {
 
 /// The code of an instruction set: tiles of up to `R` rows and `V` registers of columns, and single rows.
 pub(super) struct Tiles<F: 'static, const R: usize, const V: usize> {
-    pub tiles: [[TileFn<F>; V]; R],
+    /// For a with its columns side by side, and for packed a.
+    pub tiles: [[[TileFn<F>; V]; R]; 2],
     pub rows: &'static [RowFn<F>],
 }
 
@@ -153,6 +153,7 @@ impl Block {
                 }
                 for j in panels {
                     let (columns, registers) = panel(j);
+                    let rest = columns - (registers - 1) * L::N;
                     let (b, b_row) = if self.pack_b {
                         (room_b.add((j - group) * self.depth).cast_const(), (registers * L::N) as isize)
                     } else if columns < registers * L::N {
@@ -162,10 +163,10 @@ impl Block {
                     };
                     for r in (0..self.rows).step_by(R) {
                         let rows = R.min(self.rows - r);
-                        let (a, a_row, a_col) = if self.pack_a {
-                            (room_a.add(r * self.depth).cast_const(), 1, rows as isize)
+                        let a = if self.pack_a {
+                            room_a.add(r * self.depth).cast_const()
                         } else {
-                            (a.offset(r as isize * p.a_row), p.a_row, 1)
+                            a.offset(r as isize * p.a_row)
                         };
                         let c = p.c.offset((self.i + r) as isize * p.c_row).add(j);
                         let (start, start_row) = match (self.k, p.bias.is_null()) {
@@ -173,51 +174,21 @@ impl Block {
                             (0, false) => (p.bias.add(j), 0),
                             _ => (c.cast_const(), p.c_row),
                         };
-                        let tile =
-                            Tile { k: self.depth, a, a_row, a_col, b, b_row, start, start_row, c, c_row: p.c_row };
-                        let code = tiles.tiles[rows - 1][registers - 1];
-                        if columns == registers * L::N {
-                            code(&tile);
-                        } else {
-                            ragged::<F, L, R, V>(&tile, code, (rows, columns, registers * L::N));
-                        }
+                        let tile = Tile {
+                            k: self.depth,
+                            a,
+                            a_row: p.a_row,
+                            b,
+                            b_row,
+                            start,
+                            start_row,
+                            c,
+                            c_row: p.c_row,
+                            rest,
+                        };
+                        tiles.tiles[usize::from(self.pack_a)][rows - 1][registers - 1](&tile);
                     }
                 }
-            }
-        }
-    }
-}
-
-/// A tile of which c has only the first `columns` of `padded`: computed in a place of its own.
-///
-/// # Safety
-/// As for the tile, whose start and c are good for `columns` columns only.
-#[inline(always)]
-unsafe fn ragged<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize>(
-    tile: &Tile<F>,
-    code: TileFn<F>,
-    (rows, columns, padded): (usize, usize, usize),
-) {
-    const MOST: usize = 512;
-    const { assert!(R * V * L::N <= MOST) };
-    let mut place = [MaybeUninit::<F>::uninit(); MOST];
-    let place = place.as_mut_ptr().cast::<F>();
-    // SAFETY: `place` holds `rows padded` elements; c and start are touched in the first `columns` only.
-    unsafe {
-        let mut start = null();
-        if !tile.start.is_null() {
-            for i in 0..rows {
-                for j in 0..padded {
-                    *place.add(i * padded + j) =
-                        if j < columns { *tile.start.offset(i as isize * tile.start_row).add(j) } else { F::zero() };
-                }
-            }
-            start = place.cast_const();
-        }
-        code(&Tile { start, start_row: padded as isize, c: place, c_row: padded as isize, ..*tile });
-        for i in 0..rows {
-            for j in 0..columns {
-                *tile.c.offset(i as isize * tile.c_row).add(j) = *place.add(i * padded + j);
             }
         }
     }
@@ -239,8 +210,8 @@ unsafe fn one_row<F: Copy, L: Lanes<F>>(p: &Product<F>, codes: &[RowFn<F>]) {
         unsafe {
             let start = if p.bias.is_null() { null() } else { p.bias.add(from) };
             let (b, c) = (p.b.add(from), p.c.add(from));
-            let (a_row, a_col, b_row) = (p.a_row, p.a_col, p.b_row);
-            let tile = Tile { k: p.k, a: p.a, a_row, a_col, b, b_row, start, start_row: 0, c, c_row: 0 };
+            let (a_row, b_row) = (p.a_col, p.b_row);
+            let tile = Tile { k: p.k, a: p.a, a_row, b, b_row, start, start_row: 0, c, c_row: 0, rest: L::N };
             codes[columns.div_ceil(L::N) - 1](&tile, columns - L::N);
         }
     }

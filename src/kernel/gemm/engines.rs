@@ -16,9 +16,9 @@ macro_rules! engine {
             use super::*;
 
             $(#[target_feature(enable = $features)])?
-            unsafe fn of<const R: usize, const V: usize>(t: &Tile<$f>) {
+            unsafe fn of<const R: usize, const V: usize, const PACKED: bool>(t: &Tile<$f>) {
                 // SAFETY: the caller's promise.
-                unsafe { tile::<$f, $lanes, R, V>(t) }
+                unsafe { tile::<$f, $lanes, R, V, PACKED>(t) }
             }
 
             $(#[target_feature(enable = $features)])?
@@ -33,7 +33,13 @@ macro_rules! engine {
             ];
 
             static TILES: Tiles<$f, { [$($row),*].len() }, { $registers.len() }> =
-                Tiles { tiles: [$(tiles_of_row!($row, $registers)),*], rows: &ROWS };
+                Tiles {
+                    tiles: [
+                        [$(tiles_of_row!($row, $registers, false)),*],
+                        [$(tiles_of_row!($row, $registers, true)),*],
+                    ],
+                    rows: &ROWS,
+                };
 
             /// # Safety
             /// The processor has these features; otherwise as for [`drive`].
@@ -47,7 +53,9 @@ macro_rules! engine {
 }
 
 macro_rules! tiles_of_row {
-    ($row:literal, [$($registers:literal),*]) => { [$(of::<$row, $registers> as TileFn<_>),*] };
+    ($row:literal, [$($registers:literal),*], $packed:literal) => {
+        [$(of::<$row, $registers, $packed> as TileFn<_>),*]
+    };
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -12,6 +12,10 @@ pub(super) trait Lanes<F>: Copy {
     unsafe fn splat(x: F) -> Self;
     unsafe fn load(from: *const F) -> Self;
     unsafe fn store(self, to: *mut F);
+    /// The first `n` numbers, `0 < n < N`; the others are zero.
+    unsafe fn load_part(from: *const F, n: usize) -> Self;
+    /// Stores the first `n` numbers, `0 < n < N`.
+    unsafe fn store_part(self, to: *mut F, n: usize);
     /// `self + a b`, rounded once where the processor can.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// `to[j, i] = from[i, j]` for a square; `step`s are the distances of rows.
@@ -38,6 +42,18 @@ impl<F: crate::scalar::Scalar> Lanes<F> for Portable<F> {
     unsafe fn store(self, to: *mut F) {
         // SAFETY: the caller's promise.
         unsafe { to.cast::<[F; 4]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const F, n: usize) -> Self {
+        // SAFETY: the caller's promise.
+        Self(std::array::from_fn(|i| if i < n { unsafe { *from.add(i) } } else { F::zero() }))
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut F, n: usize) {
+        for i in 0..n.min(4) {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(i) = self.0[i] };
+        }
     }
     // Where the target has no fused instruction, `mul_add` would be a function call.
     #[inline(always)]
@@ -69,7 +85,7 @@ mod x86 {
     use super::Lanes;
 
     macro_rules! lanes {
-        ($vector:ty, $f:ty, $n:literal, $square:literal, $splat:ident, $load:ident, $store:ident, $fma:ident, $transpose:ident) => {
+        ($vector:ty, $f:ty, $n:literal, $square:literal, $splat:ident, $load:ident, $store:ident, $fma:ident, $load_part:ident, $store_part:ident, $transpose:ident) => {
             // SAFETY of every body: the caller's promise, as the trait asks for it.
             impl Lanes<$f> for $vector {
                 const N: usize = $n;
@@ -87,6 +103,14 @@ mod x86 {
                     unsafe { $store(to, self) }
                 }
                 #[inline(always)]
+                unsafe fn load_part(from: *const $f, n: usize) -> Self {
+                    unsafe { $load_part(from, n) }
+                }
+                #[inline(always)]
+                unsafe fn store_part(self, to: *mut $f, n: usize) {
+                    unsafe { $store_part(self, to, n) }
+                }
+                #[inline(always)]
                 unsafe fn add_product(self, a: Self, b: Self) -> Self {
                     unsafe { $fma(a, b, self) }
                 }
@@ -98,10 +122,139 @@ mod x86 {
         };
     }
 
-    lanes!(__m256, f32, 8, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps, transpose_f32);
-    lanes!(__m256d, f64, 4, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd, transpose_f64);
-    lanes!(__m512, f32, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps, transpose_f32);
-    lanes!(__m512d, f64, 8, 4, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd, transpose_f64);
+    lanes!(
+        __m256,
+        f32,
+        8,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_fmadd_ps,
+        load_part_256_f32,
+        store_part_256_f32,
+        transpose_f32
+    );
+    lanes!(
+        __m256d,
+        f64,
+        4,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_fmadd_pd,
+        load_part_256_f64,
+        store_part_256_f64,
+        transpose_f64
+    );
+    lanes!(
+        __m512,
+        f32,
+        16,
+        8,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_fmadd_ps,
+        load_part_512_f32,
+        store_part_512_f32,
+        transpose_f32
+    );
+    lanes!(
+        __m512d,
+        f64,
+        8,
+        4,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_fmadd_pd,
+        load_part_512_f64,
+        store_part_512_f64,
+        transpose_f64
+    );
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load_part_256_f32(from: *const f32, n: usize) -> __m256 {
+        let below = _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_maskload_ps(from, below) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load_part_256_f64(from: *const f64, n: usize) -> __m256d {
+        let below = _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), _mm256_setr_epi64x(0, 1, 2, 3));
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_maskload_pd(from, below) }
+    }
+
+    // By halves, since masked stores of AVX2 are slow on some processors.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store_part_256_f32(x: __m256, to: *mut f32, n: usize) {
+        let (mut rest, mut to) = (_mm256_castps256_ps128(x), to);
+        // SAFETY: the caller's promise; 4, 2 and 1 add up to what is stored.
+        unsafe {
+            if n & 4 != 0 {
+                _mm_storeu_ps(to, rest);
+                (rest, to) = (_mm256_extractf128_ps::<1>(x), to.add(4));
+            }
+            if n & 2 != 0 {
+                _mm_storel_pd(to.cast(), _mm_castps_pd(rest));
+                (rest, to) = (_mm_movehl_ps(rest, rest), to.add(2));
+            }
+            if n & 1 != 0 {
+                _mm_store_ss(to, rest);
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store_part_256_f64(x: __m256d, to: *mut f64, n: usize) {
+        let (mut rest, mut to) = (_mm256_castpd256_pd128(x), to);
+        // SAFETY: as above.
+        unsafe {
+            if n & 2 != 0 {
+                _mm_storeu_pd(to, rest);
+                (rest, to) = (_mm256_extractf128_pd::<1>(x), to.add(2));
+            }
+            if n & 1 != 0 {
+                _mm_store_sd(to, rest);
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_part_512_f32(from: *const f32, n: usize) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_maskz_loadu_ps((1 << n) - 1, from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn load_part_512_f64(from: *const f64, n: usize) -> __m512d {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_maskz_loadu_pd((1 << n) - 1, from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn store_part_512_f32(x: __m512, to: *mut f32, n: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_mask_storeu_ps(to, (1 << n) - 1, x) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn store_part_512_f64(x: __m512d, to: *mut f64, n: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_mask_storeu_pd(to, (1 << n) - 1, x) }
+    }
 
     /// 8 × 8: rows are read in halves, so that one shuffle step falls away.
     #[inline]

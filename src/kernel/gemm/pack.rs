@@ -15,11 +15,18 @@ pub(super) unsafe fn panel<F: Copy + num_traits::Zero, L: Lanes<F>, const V: usi
 ) {
     // SAFETY: the caller's promise; every index is below `k` and `padded`.
     unsafe {
-        if b_col == 1 && width == V * L::N {
+        if b_col == 1 {
+            let (registers, rest) = (width / L::N, width % L::N);
             for p in 0..k {
-                for v in 0..V {
-                    let part = L::load(b.offset(p as isize * b_row).add(v * L::N));
-                    part.store(to.add((p * V + v) * L::N));
+                let (from, to) = (b.offset(p as isize * b_row), to.add(p * padded));
+                // A constant number of registers where it matters.
+                if registers == V {
+                    (0..V).for_each(|v| L::load(from.add(v * L::N)).store(to.add(v * L::N)));
+                } else {
+                    (0..registers).for_each(|v| L::load(from.add(v * L::N)).store(to.add(v * L::N)));
+                }
+                if rest > 0 {
+                    L::load_part(from.add(registers * L::N), rest).store(to.add(registers * L::N));
                 }
             }
             return;

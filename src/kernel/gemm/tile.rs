@@ -9,10 +9,9 @@ use super::lanes::Lanes;
 pub(super) struct Tile<F> {
     /// How many products each element sums.
     pub k: usize,
-    /// Its rows and columns are `a_row` and `a_col` apart.
+    /// Its rows are `a_row` apart, its columns side by side; or it is packed, column after column.
     pub a: *const F,
     pub a_row: isize,
-    pub a_col: isize,
     /// Its rows are `b_row` apart, its columns side by side.
     pub b: *const F,
     pub b_row: isize,
@@ -21,58 +20,88 @@ pub(super) struct Tile<F> {
     pub start_row: isize,
     pub c: *mut F,
     pub c_row: isize,
+    /// How many columns the last register has in start and c; b has all.
+    pub rest: usize,
 }
 
 /// The code of one shape of tile; of a row, with the distance of its last register from the first.
 pub(super) type TileFn<F> = unsafe fn(&Tile<F>);
 pub(super) type RowFn<F> = unsafe fn(&Tile<F>, usize);
 
-/// A tile of `R` rows and `V` registers of columns.
+/// Steps of k the loop takes at a time.
+const STEPS: usize = 4;
+
+/// A tile of `R` rows and `V` registers of columns; a is packed in columns of `R`, or its columns are side by side.
 ///
 /// # Safety
 /// The processor has the instruction set of `L`; a, b, start and c are good for the whole tile; c overlaps
 /// neither a nor b.
 #[inline(always)]
-pub(super) unsafe fn tile<F: Copy + num_traits::Zero, L: Lanes<F>, const R: usize, const V: usize>(t: &Tile<F>) {
-    // SAFETY: the caller's promise.
+pub(super) unsafe fn tile<F, L, const R: usize, const V: usize, const PACKED: bool>(t: &Tile<F>)
+where
+    F: Copy + num_traits::Zero,
+    L: Lanes<F>,
+{
+    // SAFETY: the caller's promise; pointers past the end are made but not read.
     unsafe {
         let mut sums = [[L::splat(F::zero()); V]; R];
         if !t.start.is_null() {
             for (i, sums) in sums.iter_mut().enumerate() {
+                let from = t.start.offset(i as isize * t.start_row);
                 for (j, sum) in sums.iter_mut().enumerate() {
-                    *sum = L::load(t.start.offset(i as isize * t.start_row).add(j * L::N));
+                    let from = from.add(j * L::N);
+                    *sum = if j + 1 < V || t.rest == L::N { L::load(from) } else { L::load_part(from, t.rest) };
                 }
             }
         }
-        let (mut a, mut b) = (t.a, t.b);
-        for _ in 0..t.k {
+        let mut rows: [*const F; R] = std::array::from_fn(|i| t.a.wrapping_offset(i as isize * t.a_row));
+        let mut b = t.b;
+        let mut step = |rows: &[*const F; R], b: *const F, step: usize| {
             let mut row = [L::splat(F::zero()); V];
             for (j, part) in row.iter_mut().enumerate() {
                 *part = L::load(b.add(j * L::N));
             }
             for (i, sums) in sums.iter_mut().enumerate() {
-                let factor = L::splat(*a.offset(i as isize * t.a_row));
+                let factor = if PACKED { *rows[0].add(step * R + i) } else { *rows[i].add(step) };
                 for (sum, part) in sums.iter_mut().zip(row) {
-                    *sum = sum.add_product(factor, part);
+                    *sum = sum.add_product(L::splat(factor), part);
                 }
             }
-            a = a.wrapping_offset(t.a_col);
+        };
+        let width = if PACKED { R } else { 1 };
+        for _ in 0..t.k / STEPS {
+            for i in 0..STEPS {
+                step(&rows, b.offset(i as isize * t.b_row), i);
+            }
+            rows = rows.map(|row| row.wrapping_add(STEPS * width));
+            b = b.wrapping_offset(STEPS as isize * t.b_row);
+        }
+        for _ in 0..t.k % STEPS {
+            step(&rows, b, 0);
+            rows = rows.map(|row| row.wrapping_add(width));
             b = b.wrapping_offset(t.b_row);
         }
         for (i, sums) in sums.iter().enumerate() {
+            let to = t.c.offset(i as isize * t.c_row);
             for (j, sum) in sums.iter().enumerate() {
-                sum.store(t.c.offset(i as isize * t.c_row).add(j * L::N));
+                let to = to.add(j * L::N);
+                if j + 1 < V || t.rest == L::N { sum.store(to) } else { sum.store_part(to, t.rest) }
             }
         }
     }
 }
 
 /// A row of `V` registers, the last of which begins `last` elements after the first: it may overlap the one before.
+/// The elements of a are `a_row` apart.
 ///
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-pub(super) unsafe fn row<F: Copy + num_traits::Zero, L: Lanes<F>, const V: usize>(t: &Tile<F>, last: usize) {
+pub(super) unsafe fn row<F, L, const V: usize>(t: &Tile<F>, last: usize)
+where
+    F: Copy + num_traits::Zero,
+    L: Lanes<F>,
+{
     let at = |j: usize| if j + 1 == V { last } else { j * L::N };
     // SAFETY: the caller's promise.
     unsafe {
@@ -88,7 +117,7 @@ pub(super) unsafe fn row<F: Copy + num_traits::Zero, L: Lanes<F>, const V: usize
             for (j, sum) in sums.iter_mut().enumerate() {
                 *sum = sum.add_product(factor, L::load(b.add(at(j))));
             }
-            a = a.wrapping_offset(t.a_col);
+            a = a.wrapping_offset(t.a_row);
             b = b.wrapping_offset(t.b_row);
         }
         for (j, sum) in sums.iter().enumerate() {

@@ -1,0 +1,86 @@
+//! One training step: forward, loss, backward, update. The batches are ready before the clock starts (and come
+//! from memory, not from the cache, as in training); drawing and gathering them is measured by `fit`.
+//!
+//! `cargo bench --bench train_step`, one thread: `RAYON_NUM_THREADS=1 taskset -c 1 cargo bench --bench train_step`.
+
+use criterion::{BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use gradus::prelude::*;
+use gradus::rand::RngExt;
+use gradus::{Batch, Builder, ndarray::Array2};
+
+/// Data of this shape and the batches they make, more than a second-level cache holds.
+fn batches<F: Scalar>(size: usize, width: usize, classes: usize) -> Vec<Batch<F>> {
+    let mut rng = gradus::rng(1);
+    let count = (16_000_000 / (size * width)).clamp(4, 200);
+    let rows = Array2::from_shape_simple_fn((size * count, width), || F::of(rng.random()));
+    let labels = (0..rows.nrows()).map(|_| rng.random_range(0..classes)).collect();
+    Dataset::classification(rows, labels, classes).unwrap().batches(size).unwrap().collect()
+}
+
+fn case<F: Scalar>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: &str,
+    batch: usize,
+    net: Builder<F>,
+    optimizer: impl Optimizer<F>,
+) {
+    let mut net = net.build(&mut gradus::rng(2)).unwrap();
+    let batches = batches::<F>(batch, net.inputs(), net.outputs());
+    let mut next = batches.iter().cycle();
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy, optimizer);
+    let at_a_time = BatchSize::NumIterations(batches.len() as u64);
+    group.bench_function(id, |b| {
+        b.iter_batched_ref(|| next.next().unwrap().clone(), |batch| trainer.step(&mut net, batch).unwrap(), at_a_time);
+    });
+}
+
+/// 784-100×4-10.
+fn book<F: Scalar>() -> Builder<F> {
+    Sequential::mlp(784, &[100; 4], 10)
+}
+
+fn sgd<F: Scalar>() -> SGD<F> {
+    SGD { learning_rate: F::of(0.01) }
+}
+
+fn train_step(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("train_step");
+    let group = &mut group;
+    case(group, "tiny", 32, Sequential::mlp(64, &[32], 10), sgd::<f32>());
+    case(group, "book_sgd", 128, book(), sgd::<f32>());
+    case(group, "book_momentum", 128, book::<f32>(), Momentum::default());
+    case(group, "book_adagrad", 128, book::<f32>(), AdaGrad::default());
+    case(group, "book_adam", 128, book::<f32>(), Adam::default());
+
+    let mut net = Sequential::input(784);
+    for _ in 0..5 {
+        net = net.affine(100, Init::He).batch_norm().relu();
+    }
+    case(group, "book_bn", 100, net.affine(10, Init::He), sgd::<f32>());
+
+    let mut net = Sequential::input(784);
+    for _ in 0..6 {
+        net = net.affine(100, Init::He).relu().dropout(0.2);
+    }
+    case(group, "book_dropout", 100, net.affine(10, Init::He), sgd::<f32>());
+
+    let mut net = Sequential::input(784);
+    for _ in 0..4 {
+        net = net.affine(100, Init::Xavier).sigmoid();
+    }
+    case(group, "book_sigmoid", 128, net.affine(10, Init::Xavier), sgd::<f32>());
+
+    let mut net = Sequential::input(784);
+    for _ in 0..4 {
+        net = net.affine(100, Init::Xavier).tanh();
+    }
+    case(group, "book_tanh", 128, net.affine(10, Init::Xavier), sgd::<f32>());
+
+    case(group, "book_sgd_f64", 128, book(), sgd::<f64>());
+    group.sample_size(10);
+    case(group, "large", 256, Sequential::mlp(784, &[1024; 2], 10), Adam::<f32>::default());
+    case(group, "xl", 512, Sequential::mlp(2048, &[4096; 2], 1000), sgd::<f32>());
+}
+
+criterion_group!(benches, train_step);
+criterion_main!(benches);

@@ -7,11 +7,12 @@ mod mask;
 mod math;
 mod reduce;
 pub(crate) mod simd;
+mod threads;
 
 pub(crate) use blocks::{BLOCK, blocks, row_chunks};
 pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;
 pub(crate) use math::Kernel;
 pub use math::{exp, sigmoid, tanh};
-pub(crate) use reduce::{all_finite, column_moments, column_sums, sum_of_squares};
+pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums, sum_of_squares};
 pub use simd::vectorize;

@@ -124,33 +124,36 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
         let mut output = standard(output);
         let share = F::one() / F::of(rows as f64);
         let x = values_mut(&mut output);
-        let total = kernel::vectorize(|| {
-            let mut total = 0.0;
-            for (n, x) in x.chunks_exact_mut(width).enumerate() {
-                match targets {
-                    Targets::Labels { labels, .. } => {
-                        let logit = x[labels[n]];
-                        let (max, log_sum) = softmax_row(x);
-                        // The difference first: `max + log_sum` would round the small part away.
-                        total += (max - logit + log_sum).as_f64();
-                        x[labels[n]] -= F::one();
-                        x.iter_mut().for_each(|x| *x *= share);
-                    }
-                    Targets::Dense(t) => {
-                        let t = t.row(n);
-                        let max = row_max(x);
-                        let (sum, below) = x
-                            .iter()
-                            .zip(&t)
-                            .fold((F::zero(), F::zero()), |(sum, below), (&x, &t)| (sum + t, below + t * (max - x)));
-                        let (_, log_sum) = softmax_row(x);
-                        total += (below + log_sum * sum).as_f64();
-                        x.iter_mut().zip(&t).for_each(|(x, &t)| *x = (*x * sum - t) * share);
+        let total = kernel::vectorize(
+            #[inline(always)]
+            || {
+                let mut total = 0.0;
+                for (n, x) in x.chunks_exact_mut(width).enumerate() {
+                    match targets {
+                        Targets::Labels { labels, .. } => {
+                            let logit = x[labels[n]];
+                            let (max, log_sum) = softmax_row(x);
+                            // The difference first: `max + log_sum` would round the small part away.
+                            total += (max - logit + log_sum).as_f64();
+                            x[labels[n]] -= F::one();
+                            x.iter_mut().for_each(|x| *x *= share);
+                        }
+                        Targets::Dense(t) => {
+                            let t = t.row(n);
+                            let max = row_max(x);
+                            let (sum, below) =
+                                x.iter().zip(&t).fold((F::zero(), F::zero()), |(sum, below), (&x, &t)| {
+                                    (sum + t, below + t * (max - x))
+                                });
+                            let (_, log_sum) = softmax_row(x);
+                            total += (below + log_sum * sum).as_f64();
+                            x.iter_mut().zip(&t).for_each(|(x, &t)| *x = (*x * sum - t) * share);
+                        }
                     }
                 }
-            }
-            total
-        });
+                total
+            },
+        );
         (total / rows as f64, output)
     }
 }
@@ -165,11 +168,14 @@ pub fn softmax<F: Scalar>(logits: Array2<F>) -> Array2<F> {
     let width = logits.ncols().max(1);
     let mut logits = standard(logits);
     let x = values_mut(&mut logits);
-    kernel::vectorize(|| {
-        for x in x.chunks_exact_mut(width) {
-            softmax_row(x);
-        }
-    });
+    kernel::vectorize(
+        #[inline(always)]
+        || {
+            for x in x.chunks_exact_mut(width) {
+                softmax_row(x);
+            }
+        },
+    );
     logits
 }
 

@@ -1,9 +1,39 @@
-//! One pass over memory: a parameter, its gradient and its state, block by block.
+//! Long arrays in parts: blocks that fit into the cache, pieces for the threads.
 
+use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
+
+use super::threads;
 use crate::scalar::Scalar;
 
 /// Elements a block: a block of everything a rule touches stays in the cache.
 pub(crate) const BLOCK: usize = 2048;
+/// Elements a thread takes at a time; from twice as many on, a second thread pays.
+const PIECE: usize = 32 * BLOCK;
+/// The most slots a rule may have.
+const SLOTS: usize = 8;
+
+/// The same stretch of a parameter, of its gradient and of its slots.
+struct Stretch<'a, F> {
+    param: &'a mut [F],
+    grad: &'a [F],
+    slots: [&'a mut [F]; SLOTS],
+}
+
+impl<'a, F> Stretch<'a, F> {
+    /// Takes the first `length` elements off, or all there are; `None` where nothing is left.
+    fn next(&mut self, length: usize) -> Option<Self> {
+        let length = length.min(self.param.len());
+        let grad = self.grad.split_off(..length)?;
+        let slots = self.slots.each_mut().map(|slot| slot.split_off_mut(..length.min(slot.len())).unwrap_or_default());
+        (length > 0).then_some(Self { param: self.param.split_off_mut(..length)?, grad, slots })
+    }
+
+    fn blocks(mut self, count: usize, pass: impl Fn(&mut [F], &[F], &mut [&mut [F]])) {
+        while let Some(mut block) = self.next(BLOCK) {
+            pass(block.param, block.grad, &mut block.slots[..count]);
+        }
+    }
+}
 
 /// Runs `pass(param, grad, slots)` on every block; `slots` holds `count` slots of `length` elements, one after another.
 pub(crate) fn blocks<F: Scalar>(
@@ -14,21 +44,16 @@ pub(crate) fn blocks<F: Scalar>(
     length: usize,
     pass: impl Fn(&mut [F], &[F], &mut [&mut [F]]) + Sync,
 ) {
-    let mut rest: [&mut [F]; 8] = Default::default();
-    for (rest, slot) in rest.iter_mut().zip(slots.chunks_exact_mut(length.max(1))) {
-        *rest = slot;
+    let mut all = Stretch { param, grad, slots: Default::default() };
+    for (all, slot) in all.slots.iter_mut().zip(slots.chunks_exact_mut(length.max(1))) {
+        *all = slot;
     }
-    for (param, grad) in param.chunks_mut(BLOCK).zip(grad.chunks(BLOCK)) {
-        let mut block: [&mut [F]; 8] = Default::default();
-        for (block, rest) in block.iter_mut().zip(&mut rest).take(count) {
-            let (head, tail) = std::mem::take(rest).split_at_mut(param.len());
-            (*block, *rest) = (head, tail);
-        }
-        pass(param, grad, &mut block[..count]);
+    if length < 2 * PIECE {
+        all.blocks(count, pass);
+    } else {
+        threads::each(std::iter::from_fn(|| all.next(PIECE)), |piece| piece.blocks(count, &pass));
     }
 }
-
-use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
 
 /// Rows of a chunk in prediction: its activations stay in the cache.
 const ROWS: usize = 256;
@@ -39,6 +64,52 @@ pub(crate) fn row_chunks<F: Scalar>(
     output: &mut ArrayRef2<F>,
     pass: &(dyn Fn(ArrayView2<'_, F>, ArrayViewMut2<'_, F>) + Sync),
 ) {
+    let many = rows.nrows() > ROWS;
     let chunks = rows.axis_chunks_iter(Axis(0), ROWS).zip(output.axis_chunks_iter_mut(Axis(0), ROWS));
-    chunks.for_each(|(rows, output)| pass(rows, output));
+    if many {
+        threads::each(chunks, |(rows, output)| pass(rows, output));
+    } else {
+        chunks.for_each(|(rows, output)| pass(rows, output));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_is_passed_once_with_its_gradient_and_slots() {
+        for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * PIECE - 1, 2 * PIECE, 5 * PIECE + 3] {
+            let mut param = vec![0.0; length];
+            let grad: Vec<f64> = (0..length).map(|i| i as f64).collect();
+            let mut slots: Vec<f64> = (0..2 * length).map(|i| i as f64).collect();
+            blocks(&mut param, &grad, &mut slots, 2, length, |param, grad, slots| {
+                assert!(param.len() <= BLOCK && slots.len() == 2);
+                for i in 0..param.len() {
+                    param[i] += grad[i] + slots[0][i] + slots[1][i];
+                    slots[1][i] = -1.0;
+                }
+            });
+            for (i, p) in param.iter().enumerate() {
+                assert_eq!(*p, (3 * i + length) as f64);
+            }
+            assert!(slots[length..].iter().all(|&s| s == -1.0));
+            assert!(slots[..length].iter().zip(&grad).all(|(s, g)| s == g));
+        }
+    }
+
+    #[test]
+    fn a_rule_without_slots_gets_none() {
+        blocks(&mut [1.0_f32], &[2.0], &mut [], 0, 1, |_, _, slots| assert!(slots.is_empty()));
+    }
+
+    #[test]
+    fn every_row_is_passed_once() {
+        for rows in [0, 1, ROWS, ROWS + 1, 5 * ROWS + 7] {
+            let input = ndarray::Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
+            let mut output = ndarray::Array2::zeros((rows, 3));
+            row_chunks(&input, &mut output, &|rows, mut output| output += &rows);
+            assert_eq!(output, input);
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod drive;
 mod engines;
 mod lanes;
 mod pack;
+mod share;
 mod tile;
 
 use std::ptr::null;
@@ -67,7 +68,7 @@ fn product_at<F: Scalar>(level: Level, a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias:
     };
     // SAFETY: pointers, shapes and strides are those of live arrays whose shapes were just checked, `c` is borrowed
     // exclusively, and the processor has what was detected.
-    unsafe { F::product(level, &p) };
+    unsafe { share::product(level, &p) };
 }
 
 #[cfg(test)]
@@ -174,6 +175,30 @@ mod tests {
                 product_at(level, &a, &b, None, &mut c);
                 assert_eq!(c, Array::from_shape_fn((m, n), |(i, j)| chain(i, j)), "{level:?} {m} {k} {n}");
             }
+        }
+    }
+
+    /// Shapes above the size that is shared, so that with several threads the shares are in several hands.
+    #[test]
+    fn shared_products_have_the_same_bits() {
+        for (m, k, n) in [(130, 400, 111), (1000, 500, 10), (97, 2000, 200)] {
+            let (a, b, bias) = (numbers::<f32>((m, k), 1), numbers::<f32>((k, n), 2), numbers::<f32>((1, n), 3));
+            let (at, bt) = (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
+            let mut rows = Array2::zeros((m, n));
+            for (i, a) in a.rows().into_iter().enumerate() {
+                let mut row = Array2::zeros((1, n));
+                affine(&a.insert_axis(ndarray::Axis(0)), &b, &bias, &mut row);
+                rows.row_mut(i).assign(&row.row(0));
+            }
+            let mut c = Array2::zeros((m, n));
+            affine(&a, &b, &bias, &mut c);
+            assert_eq!(c, rows);
+            let none = Array2::zeros((1, n));
+            affine(&a, &b, &none, &mut rows);
+            weight_gradient(&at, &b, &mut c);
+            assert_eq!(c, rows);
+            input_gradient(&a, &bt, &mut c);
+            assert_eq!(c, rows);
         }
     }
 

@@ -76,6 +76,24 @@ pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
     );
 }
 
+/// `out[0, j] = Σᵢ a[i, j] b[i, j]`, `a, b: (N, out)`, `out: (1, out)`.
+pub(crate) fn column_products<F: Scalar>(a: &Array2<F>, b: &Array2<F>, out: &mut Array2<F>) {
+    assert_eq!(a.dim(), b.dim(), "column products: shapes do not fit");
+    let (a, b) = (a.as_slice().expect("standard layout"), b.as_slice().expect("standard layout"));
+    let out = out.as_slice_mut().expect("standard layout");
+    vectorize(
+        #[inline(always)]
+        || {
+            out.fill(F::zero());
+            for (a, b) in a.chunks_exact(out.len().max(1)).zip(b.chunks_exact(out.len().max(1))) {
+                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                    *out += a * b;
+                }
+            }
+        },
+    );
+}
+
 /// Mean and biased variance of every column of `x: (N, D)`, in two passes: no cancellation.
 pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance: &mut [F]) {
     assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column moments: shapes do not fit");
@@ -138,6 +156,18 @@ mod tests {
             column_sums(&g, &mut out);
             for (j, column) in g.columns().into_iter().enumerate() {
                 assert_eq!(out[[0, j]], column.iter().fold(0.0, |a, b| a + b));
+            }
+        }
+    }
+
+    #[test]
+    fn column_products_take_every_row_of_every_column() {
+        for shape in SHAPES {
+            let (a, b, mut out) = (matrix(shape), matrix(shape) + 0.5, Array2::from_elem((1, shape.1), f64::NAN));
+            column_products(&a, &b, &mut out);
+            for j in 0..shape.1 {
+                let truth = a.column(j).iter().zip(b.column(j)).fold(0.0, |sum, (a, b)| sum + a * b);
+                assert_eq!(out[[0, j]], truth);
             }
         }
     }

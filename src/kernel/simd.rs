@@ -3,8 +3,9 @@
 
 /// Runs `pass`, a plain loop over slices, compiled for the best instruction set this processor has.
 ///
-/// What the closure calls has to be inlined into it to be compiled with it: mark small functions
-/// `#[inline(always)]`. The arithmetic stays what it says: nothing is reordered or fused, so the result
+/// What the closure calls has to be inlined into it to be compiled with it, and so has the closure itself, which the
+/// compiler decides by its length: mark functions `#[inline(always)]`, and long closures too
+/// (`vectorize(#[inline(always)] || …)`). The arithmetic stays what it says: nothing is reordered or fused, so the result
 /// has the same bits on every processor.
 ///
 /// ```

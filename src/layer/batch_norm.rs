@@ -158,17 +158,20 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         }
         resize(&mut self.normalized, input.dim());
         let (gamma, beta) = (values(&self.gamma.value), values(&self.beta.value));
-        let (mean, inverse) = (&*mean, &self.inverse_std);
         let width = gamma.len();
+        let (mean, inverse, beta) = (&mean[..width], &self.inverse_std[..width], &beta[..width]);
         let (x, normalized) = (values_mut(&mut input), values_mut(&mut self.normalized));
-        kernel::vectorize(|| {
-            for (x, hat) in x.chunks_exact_mut(width).zip(normalized.chunks_exact_mut(width)) {
-                for j in 0..width {
-                    hat[j] = (x[j] - mean[j]) * inverse[j];
-                    x[j] = gamma[j] * hat[j] + beta[j];
+        kernel::vectorize(
+            #[inline(always)]
+            || {
+                for (x, hat) in x.chunks_exact_mut(width).zip(normalized.chunks_exact_mut(width)) {
+                    for j in 0..width {
+                        hat[j] = (x[j] - mean[j]) * inverse[j];
+                        x[j] = gamma[j] * hat[j] + beta[j];
+                    }
                 }
-            }
-        });
+            },
+        );
         self.track(rows);
         input
     }
@@ -176,29 +179,23 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     #[track_caller]
     fn backward(&mut self, mut grad: Array2<F>) -> Array2<F> {
         expect_shape("BatchNorm", self.normalized.dim(), grad.dim());
-        let rows = F::of(grad.nrows() as f64);
+        kernel::column_sums(&grad, &mut self.beta.grad);
+        kernel::column_products(&grad, &self.normalized, &mut self.gamma.grad);
+        let share = F::one() / F::of(grad.nrows() as f64);
+        let (gamma, dgamma, dbeta) = (values(&self.gamma.value), values(&self.gamma.grad), values(&self.beta.grad));
+        let width = gamma.len();
+        let (inverse, dgamma, dbeta) = (&self.inverse_std[..width], &dgamma[..width], &dbeta[..width]);
         let (g, hat) = (values_mut(&mut grad), values(&self.normalized));
-        let (dbeta, dgamma) = (values_mut(&mut self.beta.grad), values_mut(&mut self.gamma.grad));
-        dbeta.fill(F::zero());
-        dgamma.fill(F::zero());
-        let width = dbeta.len();
-        kernel::vectorize(|| {
-            for (g, hat) in g.chunks_exact(width).zip(hat.chunks_exact(width)) {
-                for j in 0..width {
-                    dbeta[j] += g[j];
-                    dgamma[j] += g[j] * hat[j];
+        kernel::vectorize(
+            #[inline(always)]
+            || {
+                for (g, hat) in g.chunks_exact_mut(width).zip(hat.chunks_exact(width)) {
+                    for j in 0..width {
+                        g[j] = gamma[j] * inverse[j] * (g[j] - share * dbeta[j] - hat[j] * (share * dgamma[j]));
+                    }
                 }
-            }
-        });
-        let (gamma, inverse) = (values(&self.gamma.value), &self.inverse_std);
-        let (dbeta, dgamma) = (&*dbeta, &*dgamma);
-        kernel::vectorize(|| {
-            for (g, hat) in g.chunks_exact_mut(width).zip(hat.chunks_exact(width)) {
-                for j in 0..width {
-                    g[j] = gamma[j] * inverse[j] * (g[j] - dbeta[j] / rows - hat[j] * (dgamma[j] / rows));
-                }
-            }
-        });
+            },
+        );
         grad
     }
 
@@ -208,14 +205,18 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         let (gamma, beta) = (values(&self.gamma.value), values(&self.beta.value));
         let (mean, variance) = (values(&self.running_mean.value), values(&self.running_var.value));
         let (width, epsilon) = (gamma.len(), self.epsilon);
+        let (beta, mean, variance) = (&beta[..width], &mean[..width], &variance[..width]);
         let x = values_mut(&mut input);
-        kernel::vectorize(|| {
-            for x in x.chunks_exact_mut(width) {
-                for j in 0..width {
-                    x[j] = (x[j] - mean[j]) / (variance[j] + epsilon).sqrt() * gamma[j] + beta[j];
+        kernel::vectorize(
+            #[inline(always)]
+            || {
+                for x in x.chunks_exact_mut(width) {
+                    for j in 0..width {
+                        x[j] = (x[j] - mean[j]) / (variance[j] + epsilon).sqrt() * gamma[j] + beta[j];
+                    }
                 }
-            }
-        });
+            },
+        );
         input
     }
 

@@ -28,6 +28,12 @@ pub(crate) struct Product<F> {
     pub bias: *const F,
 }
 
+// SAFETY: a product is a description; who uses its pointers promises that they are good, and that nobody else writes
+// to c.
+unsafe impl<F: Send> Send for Product<F> {}
+// SAFETY: as above.
+unsafe impl<F: Sync> Sync for Product<F> {}
+
 /// The code of an instruction set: tiles of up to `R` rows and `V` registers of columns, and single rows.
 pub(super) struct Tiles<F: 'static, const R: usize, const V: usize> {
     /// For a with its columns side by side, and for packed a.

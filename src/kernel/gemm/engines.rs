@@ -73,7 +73,7 @@ engine!(portable_f32, f32, Portable<f32>, [1 2 3 4 5 6], [1, 2]);
 engine!(portable_f64, f64, Portable<f64>, [1 2 3 4 5 6], [1, 2]);
 
 /// The matrix product of a number type.
-pub(crate) trait Engine: Copy + 'static {
+pub(crate) trait Engine: Copy + Send + Sync + 'static {
     /// # Safety
     /// The processor has `level`; the pointers of `p` are good for its shape, which is not empty; c overlaps nothing.
     unsafe fn product(level: Level, p: &Product<Self>);

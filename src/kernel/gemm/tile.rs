@@ -56,28 +56,16 @@ where
         }
         let mut rows: [*const F; R] = std::array::from_fn(|i| t.a.wrapping_offset(i as isize * t.a_row));
         let mut b = t.b;
-        let mut step = |rows: &[*const F; R], b: *const F, step: usize| {
-            let mut row = [L::splat(F::zero()); V];
-            for (j, part) in row.iter_mut().enumerate() {
-                *part = L::load(b.add(j * L::N));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let factor = if PACKED { *rows[0].add(step * R + i) } else { *rows[i].add(step) };
-                for (sum, part) in sums.iter_mut().zip(row) {
-                    *sum = sum.add_product(L::splat(factor), part);
-                }
-            }
-        };
         let width = if PACKED { R } else { 1 };
         for _ in 0..t.k / STEPS {
             for i in 0..STEPS {
-                step(&rows, b.offset(i as isize * t.b_row), i);
+                step::<F, L, R, V, PACKED>(&mut sums, &rows, b.offset(i as isize * t.b_row), i);
             }
             rows = rows.map(|row| row.wrapping_add(STEPS * width));
             b = b.wrapping_offset(STEPS as isize * t.b_row);
         }
         for _ in 0..t.k % STEPS {
-            step(&rows, b, 0);
+            step::<F, L, R, V, PACKED>(&mut sums, &rows, b, 0);
             rows = rows.map(|row| row.wrapping_add(width));
             b = b.wrapping_offset(t.b_row);
         }
@@ -88,6 +76,43 @@ where
                 if j + 1 < V || t.rest == L::N { sum.store(to) } else { sum.store_part(to, t.rest) }
             }
         }
+    }
+}
+
+/// Adds the products of one row of b with column `i` of a.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn step<F: Copy, L: Lanes<F>, const R: usize, const V: usize, const PACKED: bool>(
+    sums: &mut [[L; V]; R],
+    rows: &[*const F; R],
+    b: *const F,
+    i: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let row: [L; V] = load_row::<F, L, V>(b);
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let factor = L::splat(if PACKED { *rows[0].add(i * R + r) } else { *rows[r].add(i) });
+            for (sum, part) in sums.iter_mut().zip(row) {
+                *sum = sum.add_product(factor, part);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn load_row<F, L: Lanes<F>, const V: usize>(b: *const F) -> [L; V] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut row = [L::load(b); V];
+        for (j, part) in row.iter_mut().enumerate().skip(1) {
+            *part = L::load(b.add(j * L::N));
+        }
+        row
     }
 }
 

@@ -1,0 +1,28 @@
+//! Work for several threads.
+
+/// Calls `work` on every item, on `threads()` threads at most: this one begins at once and the others help when they
+/// wake up, so nothing waits for them but the items they took.
+///
+/// What an item computes must not depend on who takes it, or when.
+#[cfg(feature = "parallel")]
+pub(super) fn each<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
+    use std::sync::Mutex;
+
+    let threads = rayon::current_num_threads();
+    if threads < 2 {
+        return items.for_each(work);
+    }
+    let items = Mutex::new(items);
+    let take = || items.lock().expect("taking an item does not panic").next();
+    let work = || std::iter::from_fn(take).for_each(&work);
+    rayon::in_place_scope(|scope| {
+        (1..threads).for_each(|_| scope.spawn(|_| work()));
+        work();
+    });
+}
+
+/// Calls `work` on every item.
+#[cfg(not(feature = "parallel"))]
+pub(super) fn each<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
+    items.for_each(work);
+}

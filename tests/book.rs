@@ -222,11 +222,12 @@ fn batch_norm_is_ahead_at_most_scales() {
 fn weight_decay_narrows_the_gap_and_costs_test_accuracy() {
     let (train, test) = digits();
     let [none, decayed] = [0.0, 0.1].map(|lambda| weight_decay::train(&train, &test, lambda, 1, 201).unwrap());
-    let last = |run: &weight_decay::Run, which: fn(&(f64, f64)) -> f64| mean(run.accuracies[181..].iter().map(which));
-    let gap = |run: &weight_decay::Run| last(run, |(train, test)| train - test);
-    let test = |run: &weight_decay::Run| last(run, |pair| pair.1);
+    let last =
+        |run: &weight_decay::Run, which: fn(&weight_decay::Record) -> f64| mean(run.records[181..].iter().map(which));
+    let gap = |run: &weight_decay::Run| last(run, |(_, train, test)| train - test);
+    let test = |run: &weight_decay::Run| last(run, |record| record.2);
     println!("gap {:.3} and {:.3}, test {:.3} and {:.3}", gap(&none), gap(&decayed), test(&none), test(&decayed));
-    assert_eq!(none.accuracies[200].0, 1.0);
+    assert_eq!(none.records[200].1, 1.0);
     assert!(gap(&decayed) < gap(&none) - 0.005 && test(&decayed) < test(&none) - 0.03);
     assert!(decayed.sum_of_squares < 0.4 * none.sum_of_squares);
 }
@@ -430,13 +431,13 @@ fn mnist_weight_decay() {
         (0..5).map(|seed| weight_decay::train(train, test, lambda, seed, 201).unwrap()).collect()
     };
     let [none, decayed] = [0.0, 0.1].map(run);
-    let last = |runs: &[weight_decay::Run], which: fn(&(f64, f64)) -> f64| -> Vec<f64> {
-        runs.iter().map(|run| which(&run.accuracies[200])).collect()
+    let last = |runs: &[weight_decay::Run], which: fn(&weight_decay::Record) -> f64| -> Vec<f64> {
+        runs.iter().map(|run| which(&run.records[200])).collect()
     };
-    assert_eq!(last(&none, |pair| pair.0), [1.0; 5], "learnt by heart");
-    comparison.hold("λ 0, test accuracy", &last(&none, |pair| pair.1), (0.7600, 0.0166), 10);
-    comparison.hold("λ 0.1, training accuracy", &last(&decayed, |pair| pair.0), (0.9017, 0.0289), 10);
-    comparison.hold("λ 0.1, test accuracy", &last(&decayed, |pair| pair.1), (0.7256, 0.0174), 10);
+    assert_eq!(last(&none, |record| record.1), [1.0; 5], "learnt by heart");
+    comparison.hold("λ 0, test accuracy", &last(&none, |record| record.2), (0.7600, 0.0166), 10);
+    comparison.hold("λ 0.1, training accuracy", &last(&decayed, |record| record.1), (0.9017, 0.0289), 10);
+    comparison.hold("λ 0.1, test accuracy", &last(&decayed, |record| record.2), (0.7256, 0.0174), 10);
     let squares = |runs: &[weight_decay::Run]| runs.iter().map(|run| run.sum_of_squares).collect::<Vec<_>>();
     comparison.hold("λ 0, Σ W²", &squares(&none), (1241.2, 6.8), 10);
     comparison.hold("λ 0.1, Σ W²", &squares(&decayed), (393.5, 2.2), 10);

@@ -540,11 +540,21 @@ fn worker() {
     std::fs::write(Path::new(folder).join(format!("result-{name}")), format!("{:?}", results(&study))).unwrap();
 }
 
-fn start(folder: &Path, name: &str) -> Child {
+/// A process that does not outlive a test that fails.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(folder: &Path, name: &str) -> Process {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let told = format!("{}|{name}", folder.display());
     command.args(["--exact", "worker"]).env("GRADUS_SEARCH_TEST", told).stdout(std::process::Stdio::null());
-    command.spawn().unwrap()
+    Process(command.spawn().unwrap())
 }
 
 /// Which trials each process ran.
@@ -569,7 +579,7 @@ fn alone() -> Vec<TrialRecord> {
 fn two_processes_share_a_study() {
     let folder = folder("two");
     let mut children = ["a", "b"].map(|name| start(&folder, name));
-    assert!(children.iter_mut().all(|child| child.wait().unwrap().success()));
+    assert!(children.iter_mut().all(|child| child.0.wait().unwrap().success()));
     let expected = format!("{:?}", alone());
     for name in ["a", "b"] {
         assert_eq!(std::fs::read_to_string(folder.join(format!("result-{name}"))).unwrap(), expected);
@@ -593,9 +603,9 @@ fn the_trials_of_a_killed_process_are_run_by_another() {
     wait_for("the other to do what is left", || finished_by_other() == SHARED_TRIALS / 2 - 6);
     std::thread::sleep(Duration::from_millis(100));
     assert!(!begun(4, "other") && !begun(5, "other"), "a claim holds while its owner lives");
-    killed.kill().unwrap(); // SIGKILL
-    killed.wait().unwrap();
-    assert!(other.wait().unwrap().success());
+    killed.0.kill().unwrap(); // SIGKILL
+    killed.0.wait().unwrap();
+    assert!(other.0.wait().unwrap().success());
     assert_eq!(std::fs::read_to_string(folder.join("result-other")).unwrap(), format!("{:?}", alone()));
     assert!(begun(4, "other") && begun(5, "other"));
     let left: Vec<_> =

@@ -10,7 +10,7 @@ const VALUES: usize = 12_800;
 fn case<F: Scalar>(group: &mut BenchmarkGroup<'_, WallTime>, kind: &str) {
     let mut rng = gradus::rng(1);
     let x: Vec<F> = (0..VALUES).map(|_| F::of(rng.random_range(-8.0..8.0))).collect();
-    let mut y = vec![F::zero(); VALUES];
+    let mut y = [F::zero(); VALUES];
     group.throughput(Throughput::Elements(VALUES as u64));
     macro_rules! function {
         ($f:path, $id:literal, $std:expr) => {

@@ -12,6 +12,9 @@
 //! A mean over k seeds of ours has to be within 4 standard errors, `4 SD √(1/n + 1/k)`, of the book's mean over its
 //! n.
 
+#![allow(clippy::duplicate_mod, reason = "every example brings its support module along")]
+#![allow(clippy::type_complexity, reason = "tables of the book's figures, written down as they stand there")]
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 

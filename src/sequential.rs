@@ -377,7 +377,10 @@ impl<F: Scalar> Display for Sequential<F> {
         writeln!(f, "{:>3}  {:<16} {:>8} {:>12}", "", "layer", "output", "parameters")?;
         writeln!(f, "{:>3}  {:<16} {:>8} {:>12}", "", "(input)", self.input, "")?;
         for (i, (layer, width)) in self.layers.iter().zip(widths).enumerate() {
-            writeln!(f, "{i:>3}  {:<16} {width:>8} {:>12}", layer.name(), count(&**layer))?;
+            // A network inside this one tells in its name what is in it; a table has room for the kind only.
+            let name = layer.name();
+            let kind = name.split('(').next().unwrap_or_default();
+            writeln!(f, "{i:>3}  {kind:<16} {width:>8} {:>12}", count(&**layer))?;
         }
         write!(f, "{:>3}  {:<16} {:>8} {:>12}", "", "total", "", count(self))
     }

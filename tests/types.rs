@@ -107,7 +107,8 @@ fn a_net_prints_as_a_table() {
   5  Affine                 10          510
      total                            12360";
     assert_eq!(net.to_string(), table);
-    let line = "Sequential(64 > Affine 100 > BatchNorm 100 > ReLU 100 > Dropout 100 > Sequential 50 > Affine 10)";
+    let line = "Sequential(64 > Affine 100 > BatchNorm 100 > ReLU 100 > Dropout 100 > \
+                Sequential(100 > Affine 50 > BatchNorm 50) 50 > Affine 10)";
     assert_eq!(format!("{net:?}"), line);
 }
 

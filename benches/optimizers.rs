@@ -21,6 +21,16 @@ fn optimizer_step(criterion: &mut Criterion) {
     case(&mut group, "momentum", Momentum::default());
     case(&mut group, "adagrad", AdaGrad::default());
     case(&mut group, "adam", Adam::default());
+    case(&mut group, "amsgrad", Adam { amsgrad: true, ..Adam::default() });
+    case(&mut group, "adamw", AdamW::default());
+    case(&mut group, "nesterov", Nesterov::default());
+    case(&mut group, "rmsprop", RMSProp::default());
+    case(&mut group, "adadelta", AdaDelta::default());
+    case(&mut group, "adamax", AdaMax::default());
+    case(&mut group, "nadam", NAdam::default());
+    case(&mut group, "radam", RAdam::default());
+    case(&mut group, "lion", Lion::default());
+    case(&mut group, "adabelief", AdaBelief::default());
 
     // What the memory allows: a copy moves as many bytes as an SGD step with two thirds of the parameters.
     let (from, mut to) = (vec![1.0_f32; 10_000_000], vec![0.0_f32; 10_000_000]);

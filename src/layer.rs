@@ -24,7 +24,7 @@ pub use dropout::{Dropout, DropoutForm};
 /// conservation law: [`forward`](Self::forward) consumes an `N × in` buffer and gives an `N × out` one,
 /// [`backward`](Self::backward) consumes `N × out` and gives `N × in`; a layer whose two widths differ
 /// keeps the buffer it does not pass on for its next turn, so a training step allocates nothing once
-/// it has run. A layer of your own that returns fresh arrays is slower, not wrong.
+/// it has run (but for handing shares of large layers to other threads). A layer of your own that returns fresh arrays is slower, not wrong.
 ///
 /// `&mut self` trains, `&self` infers: there is no mode to forget.
 ///

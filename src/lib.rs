@@ -1,4 +1,4 @@
-//! Multilayer neural networks that train fast on a CPU, in code you can read next to chapter 6 of
+//! Multilayer neural networks that train on a CPU, in code you can read next to chapter 6 of
 //! *Deep Learning from Scratch*.
 //!
 //! ```no_run

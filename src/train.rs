@@ -249,7 +249,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
     /// One training step on one batch; gives the loss from before the update, with the weight penalty.
     ///
     /// The batch's rows are used up: their buffer stays, its contents are unspecified. Refill it with
-    /// [`Dataset::gather`], and a step allocates nothing.
+    /// [`Dataset::gather`], and a step allocates nothing (but for handing shares of large layers to other threads).
     ///
     /// # Errors
     /// A batch that does not fit the network, a hyper-parameter out of range, [`Error::Diverged`]; the network is

@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    const SHAPES: [(usize, usize, usize); 18] = [
+    const SHAPES: [(usize, usize, usize); 21] = [
         (1, 1, 1),
         (1, 784, 100),
         (1, 100, 10),
@@ -96,6 +96,10 @@ mod tests {
         (300, 5, 130),
         (513, 3, 3),
         (41, 1030, 259),
+        // Rows that collide in the cache, more than one slab of them, more columns than a group of panels.
+        (128, 30, 64),
+        (4224, 5, 20),
+        (70, 40, 401),
     ];
 
     fn numbers<F: Scalar>(shape: (usize, usize), seed: usize) -> Array2<F> {

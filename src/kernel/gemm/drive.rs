@@ -1,6 +1,7 @@
 //! Blocks around the tiles: b in panels that stay in the first-level cache, a in blocks that stay in the second.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::ptr::null;
 
 use num_traits::Zero;
@@ -36,21 +37,25 @@ unsafe impl<F: Sync> Sync for Product<F> {}
 
 /// The code of an instruction set: tiles of up to `R` rows and `V` registers of columns, and single rows.
 pub(super) struct Tiles<F: 'static, const R: usize, const V: usize> {
-    /// For a with its columns side by side, and for packed a.
+    /// For a with its columns side by side, and with its rows side by side.
     pub tiles: [[[TileFn<F>; V]; R]; 2],
     pub rows: &'static [RowFn<F>],
 }
 
-/// Bytes of a panel of b: the first-level cache has room for it next to a tile's part of a.
+/// Bytes of a panel of b. Much of it streams from the second-level cache; what a deep panel saves is visits to c.
 const fn panel_bytes(register: usize) -> usize {
-    if register >= 64 { 40 << 10 } else { 25 << 10 }
+    if register >= 64 { 90 << 10 } else { 25 << 10 }
 }
 /// Panels of b that are packed at a time: whole cache lines of every row, and few visits to its page.
 const PANELS: usize = 4;
 /// Bytes of a block of a, half of a small second-level cache.
 const BLOCK: usize = 272 << 10;
+/// Rows of a that are packed at a time.
+const ROWS: usize = 4096;
 /// Up to this many rows, packing b costs more than it saves.
 const FEW_ROWS: usize = 16;
+/// Up to this many columns, packing a or b costs more than it saves, unless their rows collide in the cache.
+const FEW_COLUMNS: usize = 256;
 
 /// A cache line.
 #[derive(Clone, Copy)]
@@ -79,6 +84,16 @@ fn part(n: usize, most: usize, unit: usize) -> usize {
     n.div_ceil(n.div_ceil(most)).next_multiple_of(unit)
 }
 
+/// How far apart packed rows of `depth` elements are: strips of eight of them never a power of two of cache lines.
+fn apart(depth: usize) -> usize {
+    depth.next_multiple_of(4) + 2
+}
+
+/// Whether rows this far apart have places all over the cache, rather than share a few.
+fn spread<F>(distance: isize) -> bool {
+    (distance.unsigned_abs() * size_of::<F>()).trailing_zeros() < 8
+}
+
 /// # Safety
 /// The processor has the instruction set of `L` and `tiles`; the pointers of `p` are good for its shape, which is
 /// not empty; c overlaps nothing else.
@@ -93,35 +108,40 @@ where
         return unsafe { one_row::<F, L>(p, tiles.rows) };
     }
     let width = V * L::N;
-    let k_part = part(p.k, panel_bytes(L::N * size_of::<F>()) / (width * size_of::<F>()), 1);
-    let m_part = part(p.m, BLOCK / (k_part * size_of::<F>()), R);
-    let (pack_a, pack_b) = (p.a_col != 1, p.b_col != 1 || p.m > FEW_ROWS);
-    let room_b = if pack_b { PANELS * width * k_part } else { width * k_part };
-    let room_a = if pack_a { m_part * k_part } else { 0 };
+    let narrow = p.n <= FEW_COLUMNS;
+    let by_column = p.a_col != 1;
+    let pack_a = !narrow || (by_column && !(p.a_row == 1 && spread::<F>(p.a_col)));
+    let pack_b = p.b_col != 1 || (p.m > FEW_ROWS && !(narrow && spread::<F>(p.b_row)));
+    // In place, a row of a panel touches one more cache line.
+    let row_bytes = width * size_of::<F>() + if pack_b { 0 } else { 64 };
+    let depth = part(p.k, panel_bytes(L::N * size_of::<F>()) / row_bytes, 1);
+    let room_b = if pack_b { PANELS * width * depth } else { width * depth };
+    let room_a = if pack_a { p.m.min(ROWS).next_multiple_of(R) * apart(depth) } else { 0 };
     with_room(room_b + room_a, |room: *mut F| {
-        for i in (0..p.m).step_by(m_part) {
-            for k in (0..p.k).step_by(k_part) {
-                let block = Block { i, k, rows: m_part.min(p.m - i), depth: k_part.min(p.k - k), pack_a, pack_b };
-                // SAFETY: the caller's promise; the block lies within the product.
-                unsafe { block.multiply::<F, L, R, V>(p, tiles, room, room.add(room_b)) };
+        for i in (0..p.m).step_by(ROWS) {
+            for k in (0..p.k).step_by(depth) {
+                let slab = Slab { i, k, rows: ROWS.min(p.m - i), depth: depth.min(p.k - k), by_column, pack_a, pack_b };
+                // SAFETY: the caller's promise; the slab lies within the product.
+                unsafe { slab.multiply::<F, L, R, V>(p, tiles, room, room.add(room_b)) };
             }
         }
     });
 }
 
 /// Rows `i..` and depths `k..` of a product.
-struct Block {
+struct Slab {
     i: usize,
     k: usize,
     rows: usize,
     depth: usize,
+    by_column: bool,
     pack_a: bool,
     pack_b: bool,
 }
 
-impl Block {
+impl Slab {
     /// # Safety
-    /// As for [`drive`]; `room_b` and `room_a` have room for the packed panels.
+    /// As for [`drive`]; `room_b` and `room_a` have room for what is packed.
     #[inline(always)]
     unsafe fn multiply<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize>(
         &self,
@@ -130,71 +150,82 @@ impl Block {
         room_b: *mut F,
         room_a: *mut F,
     ) {
-        let width = V * L::N;
-        // SAFETY: every offset below is within the block, and so within the arrays of `p` or the room.
+        let (width, shape) = (V * L::N, (self.rows, self.depth));
+        let block = part(self.rows, BLOCK / (self.depth * size_of::<F>()), R);
+        // SAFETY: every offset below is within the slab, and so within the arrays of `p` or the room.
         unsafe {
             let a = p.a.offset(self.i as isize * p.a_row + self.k as isize * p.a_col);
-            if self.pack_a {
-                for r in (0..self.rows).step_by(R) {
-                    let from = a.offset(r as isize * p.a_row);
-                    let shape = (R.min(self.rows - r), self.depth);
-                    pack::columns::<F, R>(from, (p.a_row, p.a_col), shape, room_a.add(r * self.depth));
+            let apart = apart(self.depth);
+            let a = match (self.pack_a, self.by_column) {
+                (false, _) => (a, p.a_row, if self.by_column { p.a_col } else { p.a_row }),
+                (true, false) => {
+                    pack::rows(a, p.a_row, shape, (room_a, apart));
+                    (room_a.cast_const(), apart as isize, apart as isize)
+                }
+                (true, true) => {
+                    pack::columns::<F, R>(a, (p.a_row, p.a_col), shape, (room_a, apart));
+                    (room_a.cast_const(), apart as isize, R as isize)
+                }
+            };
+            for group in (0..p.n).step_by(PANELS * width) {
+                let columns = (PANELS * width).min(p.n - group);
+                let b = p.b.offset(self.k as isize * p.b_row + group as isize * p.b_col);
+                let last = (columns - 1) / width * width;
+                if self.pack_b {
+                    pack::panels::<F, L, V>(b, (p.b_row, p.b_col), (self.depth, columns), room_b);
+                } else if columns % L::N > 0 {
+                    // Tiles read whole registers of b.
+                    pack::panels::<F, L, V>(b.add(last), (p.b_row, 1), (self.depth, columns - last), room_b);
+                }
+                for from in (0..self.rows).step_by(block) {
+                    for j in (0..columns).step_by(width) {
+                        let columns = width.min(columns - j);
+                        let padded = columns.next_multiple_of(L::N);
+                        let b = if self.pack_b {
+                            (room_b.add(j * self.depth).cast_const(), padded as isize)
+                        } else if columns < padded {
+                            (room_b.cast_const(), padded as isize)
+                        } else {
+                            (b.add(j), p.b_row)
+                        };
+                        let rows = from..self.rows.min(from + block);
+                        self.panel::<F, L, R, V>(p, tiles, a, b, rows, group + j..group + j + columns);
+                    }
                 }
             }
-            for group in (0..p.n).step_by(PANELS * width) {
-                let panels = (group..p.n.min(group + PANELS * width)).step_by(width);
-                let panel = |j: usize| {
-                    let columns = width.min(p.n - j);
-                    (columns, columns.div_ceil(L::N))
+        }
+    }
+
+    /// The tiles of some rows of the slab and of the columns of a panel.
+    ///
+    /// # Safety
+    /// As for [`drive`]; a and b are the slab's and the panel's, packed or not, with the distance of their rows.
+    #[inline(always)]
+    unsafe fn panel<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize>(
+        &self,
+        p: &Product<F>,
+        tiles: &Tiles<F, R, V>,
+        (a, a_row, a_step): (*const F, isize, isize),
+        (b, b_row): (*const F, isize),
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) {
+        let registers = columns.len().div_ceil(L::N);
+        let rest = columns.len() - (registers - 1) * L::N;
+        let codes = &tiles.tiles[usize::from(self.by_column)];
+        for r in rows.clone().step_by(R) {
+            let height = R.min(rows.end - r);
+            // SAFETY: the tile lies within the slab.
+            unsafe {
+                let c = p.c.offset((self.i + r) as isize * p.c_row).add(columns.start);
+                let (start, start_row) = match (self.k, p.bias.is_null()) {
+                    (0, true) => (null(), 0),
+                    (0, false) => (p.bias.add(columns.start), 0),
+                    _ => (c.cast_const(), p.c_row),
                 };
-                // A group is packed as a whole: its rows are neighbours in memory.
-                for j in panels.clone() {
-                    let (columns, registers) = panel(j);
-                    if self.pack_b || columns < registers * L::N {
-                        let from = p.b.offset(self.k as isize * p.b_row + j as isize * p.b_col);
-                        let at = if self.pack_b { (j - group) * self.depth } else { 0 };
-                        let shape = (self.depth, columns, registers * L::N);
-                        pack::panel::<F, L, V>(from, (p.b_row, p.b_col), shape, room_b.add(at));
-                    }
-                }
-                for j in panels {
-                    let (columns, registers) = panel(j);
-                    let rest = columns - (registers - 1) * L::N;
-                    let (b, b_row) = if self.pack_b {
-                        (room_b.add((j - group) * self.depth).cast_const(), (registers * L::N) as isize)
-                    } else if columns < registers * L::N {
-                        (room_b.cast_const(), (registers * L::N) as isize)
-                    } else {
-                        (p.b.offset(self.k as isize * p.b_row + j as isize), p.b_row)
-                    };
-                    for r in (0..self.rows).step_by(R) {
-                        let rows = R.min(self.rows - r);
-                        let a = if self.pack_a {
-                            room_a.add(r * self.depth).cast_const()
-                        } else {
-                            a.offset(r as isize * p.a_row)
-                        };
-                        let c = p.c.offset((self.i + r) as isize * p.c_row).add(j);
-                        let (start, start_row) = match (self.k, p.bias.is_null()) {
-                            (0, true) => (null(), 0),
-                            (0, false) => (p.bias.add(j), 0),
-                            _ => (c.cast_const(), p.c_row),
-                        };
-                        let tile = Tile {
-                            k: self.depth,
-                            a,
-                            a_row: p.a_row,
-                            b,
-                            b_row,
-                            start,
-                            start_row,
-                            c,
-                            c_row: p.c_row,
-                            rest,
-                        };
-                        tiles.tiles[usize::from(self.pack_a)][rows - 1][registers - 1](&tile);
-                    }
-                }
+                let a = a.offset(r as isize * a_row);
+                let tile = Tile { k: self.depth, a, a_step, b, b_row, start, start_row, c, c_row: p.c_row, rest };
+                codes[height - 1][registers - 1](&tile);
             }
         }
     }
@@ -216,8 +247,8 @@ unsafe fn one_row<F: Copy, L: Lanes<F>>(p: &Product<F>, codes: &[RowFn<F>]) {
         unsafe {
             let start = if p.bias.is_null() { null() } else { p.bias.add(from) };
             let (b, c) = (p.b.add(from), p.c.add(from));
-            let (a_row, b_row) = (p.a_col, p.b_row);
-            let tile = Tile { k: p.k, a: p.a, a_row, b, b_row, start, start_row: 0, c, c_row: 0, rest: L::N };
+            let (a_step, b_row) = (p.a_col, p.b_row);
+            let tile = Tile { k: p.k, a: p.a, a_step, b, b_row, start, start_row: 0, c, c_row: 0, rest: L::N };
             codes[columns.div_ceil(L::N) - 1](&tile, columns - L::N);
         }
     }

@@ -16,9 +16,9 @@ macro_rules! engine {
             use super::*;
 
             $(#[target_feature(enable = $features)])?
-            unsafe fn of<const R: usize, const V: usize, const PACKED: bool>(t: &Tile<$f>) {
+            unsafe fn of<const R: usize, const V: usize, const BY_COLUMN: bool>(t: &Tile<$f>) {
                 // SAFETY: the caller's promise.
-                unsafe { tile::<$f, $lanes, R, V, PACKED>(t) }
+                unsafe { tile::<$f, $lanes, R, V, BY_COLUMN>(t) }
             }
 
             $(#[target_feature(enable = $features)])?

@@ -1,80 +1,121 @@
-//! Copies of blocks in the order in which the tiles read them.
+//! Copies in the order in which the tiles read. Source rows are read whole, one after another: rows that are a power of
+//! two apart share a place in the cache, which forgets the first before it has read the last.
+
+use num_traits::Zero;
 
 use super::lanes::Lanes;
 
-/// `k` rows of `width` columns of b, side by side, padded with zeros to `padded` columns.
+/// `k` rows of b in panels of `V` registers, one panel after the other; the last one has as many registers as its
+/// columns need, padded with zeros.
 ///
 /// # Safety
-/// The processor has the instruction set of `L`; `b` is good for the block, `to` for `k padded` elements.
+/// The processor has the instruction set of `L`; `b` is good for the block, `to` for `k` rows of the panels.
 #[inline(always)]
-pub(super) unsafe fn panel<F: Copy + num_traits::Zero, L: Lanes<F>, const V: usize>(
+pub(super) unsafe fn panels<F: Copy + Zero, L: Lanes<F>, const V: usize>(
     b: *const F,
     (b_row, b_col): (isize, isize),
-    (k, width, padded): (usize, usize, usize),
+    (k, columns): (usize, usize),
     to: *mut F,
 ) {
-    // SAFETY: the caller's promise; every index is below `k` and `padded`.
+    let width = V * L::N;
+    let (whole, rest) = (columns / width * width, columns % width);
+    let padded = rest.next_multiple_of(L::N);
+    // SAFETY: the caller's promise.
     unsafe {
-        if b_col == 1 {
-            let (registers, rest) = (width / L::N, width % L::N);
-            for p in 0..k {
-                let (from, to) = (b.offset(p as isize * b_row), to.add(p * padded));
-                // A constant number of registers where it matters.
-                if registers == V {
-                    (0..V).for_each(|v| L::load(from.add(v * L::N)).store(to.add(v * L::N)));
-                } else {
-                    (0..registers).for_each(|v| L::load(from.add(v * L::N)).store(to.add(v * L::N)));
-                }
-                if rest > 0 {
-                    L::load_part(from.add(registers * L::N), rest).store(to.add(registers * L::N));
-                }
+        if b_col != 1 {
+            for j in (0..columns).step_by(width) {
+                let columns = width.min(columns - j);
+                turned::<F, L>(b.offset(j as isize * b_col), (b_row, b_col), (k, columns), to.add(j * k));
             }
             return;
         }
-        let mut turned = (0, 0);
-        if b_row == 1 {
-            turned = (k / L::SQUARE * L::SQUARE, width / L::SQUARE * L::SQUARE);
-            for j in (0..turned.1).step_by(L::SQUARE) {
-                for p in (0..turned.0).step_by(L::SQUARE) {
-                    L::transpose(b.offset(j as isize * b_col).add(p), b_col, to.add(p * padded + j), padded);
-                }
-            }
-        }
         for p in 0..k {
-            let done = if p < turned.0 { turned.1 } else { 0 };
-            for j in done..width {
-                *to.add(p * padded + j) = *b.offset(p as isize * b_row + j as isize * b_col);
+            let from = b.offset(p as isize * b_row);
+            for j in (0..whole).step_by(width) {
+                let to = to.add(j * k + p * width);
+                (0..V).for_each(|v| L::load(from.add(j + v * L::N)).store(to.add(v * L::N)));
             }
-            for j in width..padded {
-                *to.add(p * padded + j) = F::zero();
+            if rest > 0 {
+                let (from, to) = (from.add(whole), to.add(whole * k + p * padded));
+                let last = padded - L::N;
+                (0..last).step_by(L::N).for_each(|v| L::load(from.add(v)).store(to.add(v)));
+                let part =
+                    if rest == padded { L::load(from.add(last)) } else { L::load_part(from.add(last), rest - last) };
+                part.store(to.add(last));
             }
         }
     }
 }
 
-/// `k` columns of `rows` elements of a, one column after the other.
+/// A panel of a b whose columns are not side by side.
 ///
 /// # Safety
-/// `a` is good for the block, `to` for `k rows` elements.
+/// As for [`panels`].
+#[inline(always)]
+unsafe fn turned<F: Copy + Zero, L: Lanes<F>>(
+    b: *const F,
+    (b_row, b_col): (isize, isize),
+    (k, columns): (usize, usize),
+    to: *mut F,
+) {
+    let padded = columns.next_multiple_of(L::N);
+    let square = |n: usize| if b_row == 1 { n / L::SQUARE * L::SQUARE } else { 0 };
+    let (squares_k, squares) = (square(k), square(columns));
+    // SAFETY: the caller's promise; every index is below `k` and `padded`.
+    unsafe {
+        for j in (0..squares).step_by(L::SQUARE) {
+            for p in (0..squares_k).step_by(L::SQUARE) {
+                L::transpose(b.offset(j as isize * b_col).add(p), b_col, to.add(p * padded + j), padded);
+            }
+        }
+        for p in 0..k {
+            let done = if p < squares_k { squares } else { 0 };
+            for j in done..columns {
+                *to.add(p * padded + j) = *b.offset(p as isize * b_row + j as isize * b_col);
+            }
+            (columns..padded).for_each(|j| *to.add(p * padded + j) = F::zero());
+        }
+    }
+}
+
+/// `rows` rows of `k` elements of a, `apart` apart.
+///
+/// # Safety
+/// `a`, whose columns are side by side, is good for the block, `to` for `apart rows` elements.
+#[inline(always)]
+pub(super) unsafe fn rows<F: Copy>(a: *const F, a_row: isize, (rows, k): (usize, usize), (to, apart): (*mut F, usize)) {
+    for i in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe { a.offset(i as isize * a_row).copy_to_nonoverlapping(to.add(i * apart), k) };
+    }
+}
+
+/// `rows` rows of `k` elements of a in strips of `R` rows, `apart R` elements apart; a strip column after column. What
+/// the last strip lacks in rows is left as it was.
+///
+/// # Safety
+/// `a` is good for the block, `to` for `apart` elements for every row of the strips.
 #[inline(always)]
 pub(super) unsafe fn columns<F: Copy, const R: usize>(
     a: *const F,
     (a_row, a_col): (isize, isize),
     (rows, k): (usize, usize),
-    to: *mut F,
+    (to, apart): (*mut F, usize),
 ) {
+    let whole = if a_row == 1 { rows / R * R } else { 0 };
     // SAFETY: the caller's promise.
     unsafe {
-        if a_row == 1 && rows == R {
-            for p in 0..k {
-                let column = a.offset(p as isize * a_col).cast::<[F; R]>().read_unaligned();
-                to.add(p * R).cast::<[F; R]>().write_unaligned(column);
-            }
-            return;
-        }
         for p in 0..k {
-            for i in 0..rows {
-                *to.add(p * rows + i) = *a.offset(p as isize * a_col + i as isize * a_row);
+            let from = a.offset(p as isize * a_col);
+            for i in (0..whole).step_by(R) {
+                let column = from.add(i).cast::<[F; R]>().read_unaligned();
+                to.add(i * apart + p * R).cast::<[F; R]>().write_unaligned(column);
+            }
+            for strip in (whole..rows).step_by(R) {
+                let height = R.min(rows - strip);
+                for i in 0..height {
+                    *to.add(strip * apart + p * R + i) = *from.offset((strip + i) as isize * a_row);
+                }
             }
         }
     }

@@ -9,9 +9,9 @@ use super::lanes::Lanes;
 pub(super) struct Tile<F> {
     /// How many products each element sums.
     pub k: usize,
-    /// Its rows are `a_row` apart, its columns side by side; or it is packed, column after column.
+    /// Its columns are side by side and its rows `a_step` apart, or the other way round.
     pub a: *const F,
-    pub a_row: isize,
+    pub a_step: isize,
     /// Its rows are `b_row` apart, its columns side by side.
     pub b: *const F,
     pub b_row: isize,
@@ -31,13 +31,13 @@ pub(super) type RowFn<F> = unsafe fn(&Tile<F>, usize);
 /// Steps of k the loop takes at a time.
 const STEPS: usize = 4;
 
-/// A tile of `R` rows and `V` registers of columns; a is packed in columns of `R`, or its columns are side by side.
+/// A tile of `R` rows and `V` registers of columns. The rows of a are side by side (`BY_COLUMN`), or its columns are.
 ///
 /// # Safety
 /// The processor has the instruction set of `L`; a, b, start and c are good for the whole tile; c overlaps
 /// neither a nor b.
 #[inline(always)]
-pub(super) unsafe fn tile<F, L, const R: usize, const V: usize, const PACKED: bool>(t: &Tile<F>)
+pub(super) unsafe fn tile<F, L, const R: usize, const V: usize, const BY_COLUMN: bool>(t: &Tile<F>)
 where
     F: Copy + num_traits::Zero,
     L: Lanes<F>,
@@ -54,19 +54,20 @@ where
                 }
             }
         }
-        let mut rows: [*const F; R] = std::array::from_fn(|i| t.a.wrapping_offset(i as isize * t.a_row));
+        let (a_row, a_col) = if BY_COLUMN { (1, t.a_step) } else { (t.a_step, 1) };
+        let mut rows: [*const F; R] = std::array::from_fn(|i| t.a.wrapping_offset(i as isize * a_row));
         let mut b = t.b;
-        let width = if PACKED { R } else { 1 };
         for _ in 0..t.k / STEPS {
-            for i in 0..STEPS {
-                step::<F, L, R, V, PACKED>(&mut sums, &rows, b.offset(i as isize * t.b_row), i);
+            for i in 0..STEPS as isize {
+                let column = rows.map(|row| row.wrapping_offset(i * a_col));
+                step::<F, L, R, V, BY_COLUMN>(&mut sums, &column, b.offset(i * t.b_row));
             }
-            rows = rows.map(|row| row.wrapping_add(STEPS * width));
+            rows = rows.map(|row| row.wrapping_offset(STEPS as isize * a_col));
             b = b.wrapping_offset(STEPS as isize * t.b_row);
         }
         for _ in 0..t.k % STEPS {
-            step::<F, L, R, V, PACKED>(&mut sums, &rows, b, 0);
-            rows = rows.map(|row| row.wrapping_add(width));
+            step::<F, L, R, V, BY_COLUMN>(&mut sums, &rows, b);
+            rows = rows.map(|row| row.wrapping_offset(a_col));
             b = b.wrapping_offset(t.b_row);
         }
         for (i, sums) in sums.iter().enumerate() {
@@ -79,22 +80,21 @@ where
     }
 }
 
-/// Adds the products of one row of b with column `i` of a.
+/// Adds the products of one row of b with one column of a.
 ///
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
-unsafe fn step<F: Copy, L: Lanes<F>, const R: usize, const V: usize, const PACKED: bool>(
+unsafe fn step<F: Copy, L: Lanes<F>, const R: usize, const V: usize, const BY_COLUMN: bool>(
     sums: &mut [[L; V]; R],
-    rows: &[*const F; R],
+    column: &[*const F; R],
     b: *const F,
-    i: usize,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let row: [L; V] = load_row::<F, L, V>(b);
         for (r, sums) in sums.iter_mut().enumerate() {
-            let factor = L::splat(if PACKED { *rows[0].add(i * R + r) } else { *rows[r].add(i) });
+            let factor = L::splat(if BY_COLUMN { *column[0].add(r) } else { *column[r] });
             for (sum, part) in sums.iter_mut().zip(row) {
                 *sum = sum.add_product(factor, part);
             }
@@ -117,7 +117,7 @@ unsafe fn load_row<F, L: Lanes<F>, const V: usize>(b: *const F) -> [L; V] {
 }
 
 /// A row of `V` registers, the last of which begins `last` elements after the first: it may overlap the one before.
-/// The elements of a are `a_row` apart.
+/// The elements of a are `a_step` apart.
 ///
 /// # Safety
 /// As for [`tile`].
@@ -142,7 +142,7 @@ where
             for (j, sum) in sums.iter_mut().enumerate() {
                 *sum = sum.add_product(factor, L::load(b.add(at(j))));
             }
-            a = a.wrapping_offset(t.a_row);
+            a = a.wrapping_offset(t.a_step);
             b = b.wrapping_offset(t.b_row);
         }
         for (j, sum) in sums.iter().enumerate() {

@@ -9,7 +9,8 @@ mod reduce;
 pub(crate) mod simd;
 mod threads;
 
-pub(crate) use blocks::{BLOCK, blocks, row_chunks};
+pub(crate) use blocks::{BLOCK, CHUNK, blocks, row_chunks};
+pub(crate) use gemm::affine_of;
 pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;
 pub(crate) use math::Kernel;

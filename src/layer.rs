@@ -7,7 +7,7 @@ mod dropout;
 
 use std::fmt::{self, Debug};
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2};
 
 use crate::error::Error;
 use crate::rng::Generator;
@@ -76,6 +76,11 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync {
     /// Inference: no memory, no randomness, `&self`, so one network serves many threads.
     fn infer(&self, input: Array2<F>) -> Array2<F>;
 
+    /// [`infer`](Self::infer) on rows that are somebody else's: a layer that need not write into its input saves the copy.
+    fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
+        self.infer(rows.as_standard_layout().into_owned())
+    }
+
     /// Inference with the layer's randomness on, drawn from `rng`: what Monte Carlo dropout averages.
     fn infer_random(&self, input: Array2<F>, _rng: &mut Generator) -> Array2<F> {
         self.infer(input)
@@ -137,6 +142,9 @@ impl<F: Scalar, L: Layer<F> + ?Sized> Layer<F> for Box<L> {
     }
     fn infer(&self, input: Array2<F>) -> Array2<F> {
         (**self).infer(input)
+    }
+    fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
+        (**self).infer_rows(rows)
     }
     fn infer_random(&self, input: Array2<F>, rng: &mut Generator) -> Array2<F> {
         (**self).infer_random(input, rng)

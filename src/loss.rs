@@ -126,27 +126,30 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
         let x = values_mut(&mut output);
         let total = kernel::vectorize(
             #[inline(always)]
-            || {
+            move || {
+                x.chunks_exact_mut(width).for_each(below_max);
                 let mut total = 0.0;
+                for (n, x) in x.chunks_exact(width).enumerate() {
+                    total -= match targets {
+                        Targets::Labels { labels, .. } => x[labels[n]].as_f64(),
+                        Targets::Dense(t) => {
+                            x.iter().zip(t.row(n)).fold(F::zero(), |sum, (&x, &t)| sum + t * x).as_f64()
+                        }
+                    };
+                }
+                x.iter_mut().for_each(|x| *x = kernel::exp(*x));
                 for (n, x) in x.chunks_exact_mut(width).enumerate() {
+                    let log_sum = over_sum(x);
                     match targets {
                         Targets::Labels { labels, .. } => {
-                            let logit = x[labels[n]];
-                            let (max, log_sum) = softmax_row(x);
-                            // The difference first: `max + log_sum` would round the small part away.
-                            total += (max - logit + log_sum).as_f64();
+                            total += log_sum.as_f64();
                             x[labels[n]] -= F::one();
                             x.iter_mut().for_each(|x| *x *= share);
                         }
                         Targets::Dense(t) => {
                             let t = t.row(n);
-                            let max = row_max(x);
-                            let (sum, below) =
-                                x.iter().zip(&t).fold((F::zero(), F::zero()), |(sum, below), (&x, &t)| {
-                                    (sum + t, below + t * (max - x))
-                                });
-                            let (_, log_sum) = softmax_row(x);
-                            total += (below + log_sum * sum).as_f64();
+                            let sum = t.iter().fold(F::zero(), |sum, &t| sum + t);
+                            total += (log_sum * sum).as_f64();
                             x.iter_mut().zip(&t).for_each(|(x, &t)| *x = (*x * sum - t) * share);
                         }
                     }
@@ -170,32 +173,31 @@ pub fn softmax<F: Scalar>(logits: Array2<F>) -> Array2<F> {
     let x = values_mut(&mut logits);
     kernel::vectorize(
         #[inline(always)]
-        || {
-            for x in x.chunks_exact_mut(width) {
-                softmax_row(x);
-            }
+        move || {
+            x.chunks_exact_mut(width).for_each(below_max);
+            x.iter_mut().for_each(|x| *x = kernel::exp(*x));
+            x.chunks_exact_mut(width).for_each(|x| _ = over_sum(x));
         },
     );
     logits
 }
 
+// The softmax, in steps that go over all rows: the exponentials of one short row would leave registers empty.
+
+/// `x <- x - max x`.
 #[inline(always)]
-fn row_max<F: Scalar>(x: &[F]) -> F {
-    x.iter().fold(F::neg_infinity(), |max, &x| if x > max { x } else { max })
+fn below_max<F: Scalar>(x: &mut [F]) {
+    let max = x.iter().fold(F::neg_infinity(), |max, &x| if x > max { x } else { max });
+    x.iter_mut().for_each(|x| *x -= max);
 }
 
-/// `x <- softmax(x)`; gives `max x` and `ln Σ exp(x - max)`.
+/// `x <- x / Σ x`; gives `ln Σ x`.
 #[inline(always)]
-fn softmax_row<F: Scalar>(x: &mut [F]) -> (F, F) {
-    let max = row_max(x);
-    let mut sum = F::zero();
-    for x in x.iter_mut() {
-        *x = kernel::exp(*x - max);
-        sum += *x;
-    }
+fn over_sum<F: Scalar>(x: &mut [F]) -> F {
+    let sum = x.iter().fold(F::zero(), |sum, &x| sum + x);
     let scale = F::one() / sum;
     x.iter_mut().for_each(|x| *x *= scale);
-    (max, sum.ln())
+    sum.ln()
 }
 
 /// Mean squared error, `L = Σ (y - t)² / (N · out)`: the mean over all elements, as in PyTorch.

@@ -90,7 +90,8 @@ pub trait Optimizer<F: Scalar>: Debug + Send + Sync {
     /// One step on (a block of) one parameter; `step` counts from 1, every slot is as long as `param`.
     ///
     /// Element-wise by contract: element i of everything depends on elements i alone. The driver hands over
-    /// blocks of any size, in any order, on any thread.
+    /// blocks of any size, in any order, on any thread. Gradients are finite but may be huge: where they are squared,
+    /// it is for the rule to keep the square finite.
     fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]);
 
     /// η, the learning rate.

@@ -160,10 +160,11 @@ impl<F: Scalar> Sequential<F> {
     /// Rows of another width than the network's.
     pub fn predict(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
         self.expect_width(rows.ncols())?;
+        if rows.nrows() <= kernel::CHUNK {
+            return Ok(self.infer_rows(rows));
+        }
         let mut output = Array2::zeros((rows.nrows(), self.output));
-        kernel::row_chunks(rows, &mut output, &|rows, mut output| {
-            output.assign(&self.infer(rows.as_standard_layout().into_owned()));
-        });
+        kernel::row_chunks(rows, &mut output, &|rows, mut output| output.assign(&self.infer_rows(&rows)));
         Ok(output)
     }
 
@@ -265,6 +266,11 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
         self.layers.iter().fold(standard(input), |x, layer| layer.infer(x))
     }
 
+    fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
+        let (first, rest) = self.layers.split_first().expect("a network has a layer");
+        rest.iter().fold(first.infer_rows(rows), |x, layer| layer.infer(x))
+    }
+
     fn infer_random(&self, input: Array2<F>, rng: &mut Generator) -> Array2<F> {
         self.layers.iter().fold(standard(input), |x, layer| layer.infer_random(x, rng))
     }
@@ -323,15 +329,26 @@ pub(crate) fn classes<F: Scalar>(output: &Array2<F>) -> Vec<usize> {
 
 /// How many rows of outputs have their largest value at the right class; `None` where a target is no class.
 pub(crate) fn correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Option<usize> {
-    let mut right = 0;
-    for (n, row) in output.rows().into_iter().enumerate() {
-        let target = match targets {
-            Targets::Labels { labels, .. } => labels[n],
-            Targets::Dense(t) => one_hot(t.row(n).as_slice()?)?,
-        };
-        right += usize::from(class(row.as_slice()?) == target);
+    let output = output.as_slice().expect("standard layout").chunks_exact(output.ncols());
+    match targets {
+        Targets::Labels { labels, .. } => {
+            Some(output.zip(labels).filter(|(row, label)| is_class(row, **label)).count())
+        }
+        Targets::Dense(t) => {
+            let classes = t.rows().into_iter().map(|t| one_hot(t.as_slice()?)).collect::<Option<Vec<_>>>()?;
+            Some(output.zip(classes).filter(|(row, label)| is_class(row, *label)).count())
+        }
     }
-    Some(right)
+}
+
+/// `class(row) == label`, without a branch an element; false where a number is NaN.
+fn is_class<F: Scalar>(row: &[F], label: usize) -> bool {
+    if let [_] = row {
+        return class(row) == label;
+    }
+    let (before, after) = row.split_at(label);
+    let largest = after[0];
+    before.iter().fold(true, |all, &x| all & (x < largest)) & after.iter().fold(true, |all, &x| all & (x <= largest))
 }
 
 /// The share of rows of outputs whose largest value is at the right class.

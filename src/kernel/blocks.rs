@@ -56,7 +56,7 @@ pub(crate) fn blocks<F: Scalar>(
 }
 
 /// Rows of a chunk in prediction: its activations stay in the cache.
-const ROWS: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 /// Runs `pass(rows, output)` on chunks of rows. The chunks do not depend on the number of threads.
 pub(crate) fn row_chunks<F: Scalar>(
@@ -64,8 +64,8 @@ pub(crate) fn row_chunks<F: Scalar>(
     output: &mut ArrayRef2<F>,
     pass: &(dyn Fn(ArrayView2<'_, F>, ArrayViewMut2<'_, F>) + Sync),
 ) {
-    let many = rows.nrows() > ROWS;
-    let chunks = rows.axis_chunks_iter(Axis(0), ROWS).zip(output.axis_chunks_iter_mut(Axis(0), ROWS));
+    let many = rows.nrows() > CHUNK;
+    let chunks = rows.axis_chunks_iter(Axis(0), CHUNK).zip(output.axis_chunks_iter_mut(Axis(0), CHUNK));
     if many {
         threads::each(chunks, |(rows, output)| pass(rows, output));
     } else {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_row_is_passed_once() {
-        for rows in [0, 1, ROWS, ROWS + 1, 5 * ROWS + 7] {
+        for rows in [0, 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
             let input = ndarray::Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
             let mut output = ndarray::Array2::zeros((rows, 3));
             row_chunks(&input, &mut output, &|rows, mut output| output += &rows);

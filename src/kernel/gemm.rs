@@ -8,9 +8,10 @@ mod pack;
 mod share;
 mod tile;
 
+use std::mem::MaybeUninit;
 use std::ptr::null;
 
-use ndarray::{Array2, ArrayRef2};
+use ndarray::{Array2, ArrayRef2, ArrayViewMut2};
 
 use self::drive::Product;
 pub(super) use self::engines::Engine;
@@ -20,6 +21,14 @@ use crate::scalar::Scalar;
 /// `y = x W + b`, `x: (N, in)`, `w: (in, out)`, `b: (1, out)`, `y: (N, out)`.
 pub fn affine<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F>, y: &mut Array2<F>) {
     product(x, w, Some(b.as_slice().expect("standard layout")), y);
+}
+
+/// `x W + b` in an array of its own.
+pub(crate) fn affine_of<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F>) -> Array2<F> {
+    let mut y = Array2::uninit((x.nrows(), w.ncols()));
+    into(Level::detected(), x, w, Some(b.as_slice().expect("standard layout")), &mut y);
+    // SAFETY: a product writes all of its result.
+    unsafe { y.assume_init() }
 }
 
 /// `dw = xᵀ g`, `x: (N, in)`, `g: (N, out)`, `dw: (in, out)`.
@@ -39,15 +48,27 @@ fn product<F: Scalar>(a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>, c:
 
 /// The same with the instructions of `level`, which the processor has.
 fn product_at<F: Scalar>(level: Level, a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>, c: &mut Array2<F>) {
+    let shape = c.dim();
+    let c = c.as_slice_mut().expect("matrix product: the result is not in standard layout");
+    // SAFETY: a number may stand where one may be missing, and nothing but numbers is written.
+    let c = unsafe { &mut *(std::ptr::from_mut(c) as *mut [MaybeUninit<F>]) };
+    into(level, a, b, bias, &mut ArrayViewMut2::from_shape(shape, c).expect("its own shape"));
+}
+
+/// The same for a result that has never been written; all of it is.
+fn into<F: Scalar>(
+    level: Level,
+    a: &ArrayRef2<F>,
+    b: &ArrayRef2<F>,
+    bias: Option<&[F]>,
+    c: &mut ArrayRef2<MaybeUninit<F>>,
+) {
     let ((m, k), n) = (a.dim(), b.ncols());
     assert_eq!((b.nrows(), c.dim()), (k, (m, n)), "matrix product: shapes do not fit");
     assert!(bias.is_none_or(|bias| bias.len() == n), "matrix product: the bias does not fit");
     assert!(c.is_standard_layout(), "matrix product: the result is not in standard layout");
     if k == 0 {
-        c.rows_mut().into_iter().for_each(|mut row| match bias {
-            Some(bias) => row.as_slice_mut().expect("standard layout").copy_from_slice(bias),
-            None => row.fill(F::zero()),
-        });
+        c.indexed_iter_mut().for_each(|((_, j), c)| _ = c.write(bias.map_or(F::zero(), |bias| bias[j])));
     }
     if m == 0 || n == 0 || k == 0 {
         return;
@@ -62,7 +83,7 @@ fn product_at<F: Scalar>(level: Level, a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias:
         b: b.as_ptr(),
         b_row: b.strides()[0],
         b_col: b.strides()[1],
-        c: c.as_mut_ptr(),
+        c: c.as_mut_ptr().cast(),
         c_row: n as isize,
         bias: bias.map_or(null(), <[F]>::as_ptr),
     };

@@ -55,7 +55,7 @@ pub(crate) fn dropout_mask<F: Scalar>(seed: u64, ratio: f64, scale: F, mask: &mu
     let mut streams = Streams::new(seed);
     vectorize(
         #[inline(always)]
-        || {
+        move || {
             let (blocks, rest) = mask.as_chunks_mut::<STREAMS>();
             for block in blocks {
                 let drawn = streams.draw();

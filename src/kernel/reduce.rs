@@ -11,10 +11,10 @@ const LANES: usize = 32;
 /// Σ f(x), `x[i]` going to sum `i mod 32`; the sums are not yet joined.
 #[inline(always)]
 fn lane_sums<F: Scalar>(x: &[F], f: impl Fn(F) -> F) -> [F; LANES] {
-    let mut lanes = [F::zero(); LANES];
     vectorize(
         #[inline(always)]
-        || {
+        move || {
+            let mut lanes = [F::zero(); LANES];
             let (chunks, rest) = x.as_chunks::<LANES>();
             for chunk in chunks {
                 for (lane, &x) in lanes.iter_mut().zip(chunk) {
@@ -24,9 +24,9 @@ fn lane_sums<F: Scalar>(x: &[F], f: impl Fn(F) -> F) -> [F; LANES] {
             for (lane, &x) in lanes.iter_mut().zip(rest) {
                 *lane += f(x);
             }
+            lanes
         },
-    );
-    lanes
+    )
 }
 
 /// Σ x².
@@ -72,7 +72,7 @@ pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
     let (g, out) = (g.as_slice().expect("standard layout"), out.as_slice_mut().expect("standard layout"));
     vectorize(
         #[inline(always)]
-        || column_pass(g, F::one(), out, |g, _| g),
+        move || column_pass(g, F::one(), out, |g, _| g),
     );
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn column_products<F: Scalar>(a: &Array2<F>, b: &Array2<F>, out: &mut
     let out = out.as_slice_mut().expect("standard layout");
     vectorize(
         #[inline(always)]
-        || {
+        move || {
             out.fill(F::zero());
             for (a, b) in a.chunks_exact(out.len().max(1)).zip(b.chunks_exact(out.len().max(1))) {
                 for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -99,14 +99,15 @@ pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance:
     assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column moments: shapes do not fit");
     let share = F::one() / F::of(x.nrows() as f64);
     let x = x.as_slice().expect("standard layout");
+    let sums = &mut *mean;
     vectorize(
         #[inline(always)]
-        || column_pass(x, share, mean, |x, _| x),
+        move || column_pass(x, share, sums, |x, _| x),
     );
     let mean = &*mean;
     vectorize(
         #[inline(always)]
-        || column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
+        move || column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
     );
 }
 

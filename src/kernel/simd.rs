@@ -5,14 +5,16 @@
 ///
 /// What the closure calls has to be inlined into it to be compiled with it, and so has the closure itself, which the
 /// compiler decides by its length: mark functions `#[inline(always)]`, and long closures too
-/// (`vectorize(#[inline(always)] || …)`). The arithmetic stays what it says: nothing is reordered or fused, so the result
+/// (`vectorize(#[inline(always)] move || …)`). `move` matters too: a number that is borrowed might change with every
+/// element that is written, for all the compiler knows. The arithmetic stays what it says: nothing is reordered or fused, so the result
 /// has the same bits on every processor.
 ///
 /// ```
-/// let (x, mut y) = ([1.0_f32, 2.0, 3.0], [10.0, 20.0, 30.0]);
-/// gradus::vectorize(|| {
-///     for (y, x) in y.iter_mut().zip(&x) {
-///         *y += 0.5 * x;
+/// let (x, mut y) = (vec![1.0_f32, 2.0, 3.0], vec![10.0, 20.0, 30.0]);
+/// let (from, to, rate) = (&x, &mut y, 0.5);
+/// gradus::vectorize(move || {
+///     for (y, x) in to.iter_mut().zip(from) {
+///         *y += rate * x;
 ///     }
 /// });
 /// assert_eq!(y, [10.5, 21.0, 31.5]);

@@ -1,6 +1,18 @@
 //! Work for several threads.
 
-/// Calls `work` on every item, on `threads()` threads at most: this one begins at once and the others help when they
+/// How many threads there are.
+#[cfg(feature = "parallel")]
+pub(super) fn count() -> usize {
+    rayon::current_num_threads()
+}
+
+/// How many threads there are: this one.
+#[cfg(not(feature = "parallel"))]
+pub(super) fn count() -> usize {
+    1
+}
+
+/// Calls `work` on every item, on [`count`] threads at most: this one begins at once and the others help when they
 /// wake up, so nothing waits for them but the items they took.
 ///
 /// What an item computes must not depend on who takes it, or when.
@@ -8,7 +20,7 @@
 pub(super) fn each<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
     use std::sync::Mutex;
 
-    let threads = rayon::current_num_threads();
+    let threads = count();
     if threads < 2 {
         return items.for_each(work);
     }

@@ -18,7 +18,7 @@ impl<F: Scalar> Slope<F> {
     pub(super) fn forward(&mut self, mut input: Array2<F>, f: impl Fn(F) -> (F, F)) -> Array2<F> {
         resize(&mut self.0, input.dim());
         let (x, slope) = (values_mut(&mut input), values_mut(&mut self.0));
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for (x, slope) in x.iter_mut().zip(slope) {
                 (*x, *slope) = f(*x);
             }
@@ -48,7 +48,7 @@ impl<F: Scalar> Slope<F> {
 /// `a ⊙= b`.
 pub(super) fn multiply<F: Scalar>(a: &mut Array2<F>, b: &Array2<F>) {
     let (a, b) = (values_mut(a), values(b));
-    kernel::vectorize(|| {
+    kernel::vectorize(move || {
         for (a, &b) in a.iter_mut().zip(b) {
             *a *= b;
         }
@@ -89,7 +89,7 @@ macro_rules! activation {
 
             fn infer(&self, mut input: Array2<F>) -> Array2<F> {
                 let x = values_mut(&mut input);
-                kernel::vectorize(|| x.iter_mut().for_each(|x| *x = $function(*x)));
+                kernel::vectorize(move || x.iter_mut().for_each(|x| *x = $function(*x)));
                 input
             }
 

@@ -1,4 +1,4 @@
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use rand::Rng;
 
 use super::{Layer, Param, Role, expect_columns, expect_shape, resize, standard};
@@ -126,10 +126,13 @@ impl<F: Scalar> Layer<F> for Affine<F> {
 
     #[track_caller]
     fn infer(&self, input: Array2<F>) -> Array2<F> {
-        expect_columns("Affine", self.inputs(), input.dim());
-        let mut y = Array2::zeros((input.nrows(), self.outputs()));
-        kernel::affine(&input, &self.weight.value, &self.bias.value, &mut y);
-        y
+        self.infer_rows(&input)
+    }
+
+    #[track_caller]
+    fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
+        expect_columns("Affine", self.inputs(), rows.dim());
+        kernel::affine_of(rows, &self.weight.value, &self.bias.value)
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {

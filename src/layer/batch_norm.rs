@@ -163,7 +163,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         let (x, normalized) = (values_mut(&mut input), values_mut(&mut self.normalized));
         kernel::vectorize(
             #[inline(always)]
-            || {
+            move || {
                 for (x, hat) in x.chunks_exact_mut(width).zip(normalized.chunks_exact_mut(width)) {
                     for j in 0..width {
                         hat[j] = (x[j] - mean[j]) * inverse[j];
@@ -188,7 +188,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         let (g, hat) = (values_mut(&mut grad), values(&self.normalized));
         kernel::vectorize(
             #[inline(always)]
-            || {
+            move || {
                 for (g, hat) in g.chunks_exact_mut(width).zip(hat.chunks_exact(width)) {
                     for j in 0..width {
                         g[j] = gamma[j] * inverse[j] * (g[j] - share * dbeta[j] - hat[j] * (share * dgamma[j]));
@@ -209,7 +209,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         let x = values_mut(&mut input);
         kernel::vectorize(
             #[inline(always)]
-            || {
+            move || {
                 for x in x.chunks_exact_mut(width) {
                     for j in 0..width {
                         x[j] = (x[j] - mean[j]) / (variance[j] + epsilon).sqrt() * gamma[j] + beta[j];

@@ -116,7 +116,7 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
         if self.form == DropoutForm::Book {
             let keep = F::of(1.0 - self.ratio);
             let x = values_mut(&mut input);
-            kernel::vectorize(|| x.iter_mut().for_each(|x| *x *= keep));
+            kernel::vectorize(move || x.iter_mut().for_each(|x| *x *= keep));
         }
         input
     }

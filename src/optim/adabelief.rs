@@ -53,14 +53,14 @@ impl<F: Scalar> Optimizer<F> for AdaBelief<F> {
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let rate = self.learning_rate / correction(beta1, step);
-        let root = correction(beta2, step).sqrt();
-        kernel::vectorize(|| {
+        let root = F::one() / correction(beta2, step).sqrt();
+        kernel::vectorize(move || {
             for (((p, &g), m), s) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(s.iter_mut()) {
                 let g = bounded(g, limit);
                 *m = beta1 * *m + rest1 * g;
                 let stray = g - *m;
                 *s = beta2 * *s + rest2 * stray * stray + epsilon;
-                *p -= rate * *m / (s.sqrt() / root + epsilon);
+                *p -= rate * *m / (s.sqrt() * root + epsilon);
             }
         });
     }

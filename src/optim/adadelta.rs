@@ -49,7 +49,7 @@ impl<F: Scalar> Optimizer<F> for AdaDelta<F> {
         let [h, s] = slots else { unreachable!("two slots") };
         let (lr, decay, epsilon) = (self.learning_rate, self.decay, self.epsilon);
         let (rest, limit) = (F::one() - decay, square_limit());
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for (((p, &g), h), s) in param.iter_mut().zip(grad).zip(h.iter_mut()).zip(s.iter_mut()) {
                 let g = bounded(g, limit);
                 *h = decay * *h + rest * g * g;

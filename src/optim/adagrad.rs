@@ -45,7 +45,7 @@ impl<F: Scalar> Optimizer<F> for AdaGrad<F> {
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
         let [h] = slots else { unreachable!("one slot") };
         let (lr, epsilon, limit) = (self.learning_rate, self.epsilon, square_limit());
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for ((p, &g), h) in param.iter_mut().zip(grad).zip(h.iter_mut()) {
                 let g = bounded(g, limit);
                 *h += g * g;

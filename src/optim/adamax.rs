@@ -51,7 +51,7 @@ impl<F: Scalar> Optimizer<F> for AdaMax<F> {
         let [m, u] = slots else { unreachable!("two slots") };
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest, rate) = (F::one() - beta1, self.learning_rate / correction(beta1, step));
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for (((p, &g), m), u) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(u.iter_mut()) {
                 *m = beta1 * *m + rest * g;
                 let (kept, new) = (beta2 * *u, g.abs() + epsilon);

@@ -69,11 +69,13 @@ impl Action {
             Self::Keep => out.copy_from_slice(grad),
             Self::Scale(factor) => {
                 let factor = F::of(factor);
-                kernel::vectorize(|| out.iter_mut().zip(grad).for_each(|(out, &g)| *out = factor * g));
+                kernel::vectorize(move || out.iter_mut().zip(grad).for_each(|(out, &g)| *out = factor * g));
             }
             Self::Limit(most) => {
                 let most = F::of(most);
-                kernel::vectorize(|| out.iter_mut().zip(grad).for_each(|(out, &g)| *out = super::bounded(g, most)));
+                kernel::vectorize(move || {
+                    out.iter_mut().zip(grad).for_each(|(out, &g)| *out = super::bounded(g, most))
+                });
             }
         }
     }

@@ -48,7 +48,7 @@ impl<F: Scalar> Optimizer<F> for Lion<F> {
         let [m] = slots else { unreachable!("one slot") };
         let (lr, beta1, beta2) = (self.learning_rate, self.beta1, self.beta2);
         let (rest1, rest2) = (F::one() - beta1, F::one() - beta2);
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for ((p, &g), m) in param.iter_mut().zip(grad).zip(m.iter_mut()) {
                 let c = beta1 * *m + rest1 * g;
                 // `signum` of zero is one; of NaN it is NaN.

@@ -72,7 +72,7 @@ impl<F: Scalar> Optimizer<F> for Momentum<F> {
         let [v] = slots else { unreachable!("one slot") };
         let (gain, rate) = self.form.gain_and_rate(self.learning_rate);
         let momentum = self.momentum;
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for ((p, &g), v) in param.iter_mut().zip(grad).zip(v.iter_mut()) {
                 *v = momentum * *v + gain * g;
                 *p -= rate * *v;

@@ -77,13 +77,13 @@ impl<F: Scalar> Optimizer<F> for NAdam<F> {
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let (of_g, of_m) = self.rates(step);
-        let root = correction(beta2, step).sqrt();
-        kernel::vectorize(|| {
+        let root = F::one() / correction(beta2, step).sqrt();
+        kernel::vectorize(move || {
             for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
                 let g = bounded(g, limit);
                 *m = beta1 * *m + rest1 * g;
                 *v = beta2 * *v + rest2 * g * g;
-                *p -= (of_g * g + of_m * *m) / (v.sqrt() / root + epsilon);
+                *p -= (of_g * g + of_m * *m) / (v.sqrt() * root + epsilon);
             }
         });
     }

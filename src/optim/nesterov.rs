@@ -48,7 +48,7 @@ impl<F: Scalar> Optimizer<F> for Nesterov<F> {
         let [v] = slots else { unreachable!("one slot") };
         let (gain, rate) = self.form.gain_and_rate(self.learning_rate);
         let momentum = self.momentum;
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for ((p, &g), v) in param.iter_mut().zip(grad).zip(v.iter_mut()) {
                 let g = gain * g;
                 *v = momentum * *v + g;

@@ -68,7 +68,7 @@ impl<F: Scalar> Optimizer<F> for RAdam<F> {
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let rate = self.learning_rate / correction(beta1, step);
         let rectification = self.rectification(step);
-        kernel::vectorize(|| {
+        kernel::vectorize(move || {
             for ((&g, m), v) in grad.iter().zip(m.iter_mut()).zip(v.iter_mut()) {
                 let g = bounded(g, limit);
                 *m = beta1 * *m + rest1 * g;

@@ -11,8 +11,8 @@ use crate::scalar::Scalar;
 const MAX_SLOTS: usize = 8;
 
 /// Drives an [`Optimizer`]: owns the step count and the state, and does once for all rules what each would
-/// otherwise do for itself: schedules, clipping, weight decay, blocks, threads, and keeping the state in the range
-/// where numbers are fast: no subnormal ones, none infinite.
+/// otherwise do for itself: schedules, clipping, weight decay, blocks, threads, and every sixteenth step bringing the
+/// state back to where numbers are fast: what is all but subnormal becomes zero, what is infinite the largest number.
 ///
 /// One updater belongs to one network (or one slice): it remembers the shapes of the first step and refuses others.
 ///
@@ -386,7 +386,7 @@ impl Before {
         self.clip.apply(grad, scratch);
         if let WeightDecay::L2(lambda) = self.decay {
             let lambda = F::of(lambda);
-            kernel::vectorize(|| scratch.iter_mut().zip(param).for_each(|(s, &p)| *s += lambda * p));
+            kernel::vectorize(move || scratch.iter_mut().zip(param).for_each(|(s, &p)| *s += lambda * p));
         }
     }
 
@@ -422,20 +422,26 @@ impl<F: Scalar> ParamState<F> {
                 &scratch[..grad.len()]
             };
             if let WeightDecay::Decoupled(lambda) = before.decay {
-                let keep = F::one() - rule.learning_rate() * F::of(lambda);
-                kernel::vectorize(|| param.iter_mut().for_each(|p| *p *= keep));
+                let (param, keep) = (&mut *param, F::one() - rule.learning_rate() * F::of(lambda));
+                kernel::vectorize(move || param.iter_mut().for_each(|p| *p *= keep));
             }
             rule.update(number, param, grad, slots);
-            slots.iter_mut().for_each(|slot| tame(slot));
+            if number.is_multiple_of(TAMED_EVERY) {
+                slots.iter_mut().for_each(|slot| tame(slot));
+            }
         });
     }
 }
 
-/// Subnormal numbers become zero: they are slow on many processors, and a velocity whose gradient has died
-/// would stay among them for ever. Infinite ones become the largest finite number: they would never come back.
+/// Steps from one taming to the next: so rare that it costs nothing, and few steps of a velocity that dies are slow.
+const TAMED_EVERY: u64 = 16;
+
+/// What is all but subnormal becomes zero (1e-31 in `f32`): subnormal numbers are slow on many processors, a velocity
+/// whose gradient has died would stay among them for ever, and its product with a learning rate gets there before it.
+/// Infinite ones become the largest finite number: they would never come back.
 fn tame<F: Scalar>(slot: &mut [F]) {
-    let (smallest, largest) = (F::min_positive_value(), F::max_value());
-    kernel::vectorize(|| {
+    let (smallest, largest) = (F::min_positive_value() / F::epsilon(), F::max_value());
+    kernel::vectorize(move || {
         for s in slot.iter_mut() {
             let value = if s.abs() < smallest { F::zero() } else { *s };
             *s = super::bounded(value, largest);

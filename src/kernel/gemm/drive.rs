@@ -55,7 +55,7 @@ const ROWS: usize = 4096;
 /// Up to this many rows, packing b costs more than it saves.
 const FEW_ROWS: usize = 16;
 /// Up to this many columns, packing a or b costs more than it saves, unless their rows collide in the cache.
-const FEW_COLUMNS: usize = 256;
+pub(super) const FEW_COLUMNS: usize = 256;
 
 /// A cache line.
 #[derive(Clone, Copy)]
@@ -92,6 +92,37 @@ fn apart(depth: usize) -> usize {
 /// Whether rows this far apart have places all over the cache, rather than share a few.
 fn spread<F>(distance: isize) -> bool {
     (distance.unsigned_abs() * size_of::<F>()).trailing_zeros() < 8
+}
+
+/// Rows of the transposed rest that are computed at a time.
+const STRIP: usize = 256;
+
+/// Calls `product` once, or more often where the last columns of c would leave most of a register of `lanes` numbers
+/// empty: where rows of a are side by side, they are the rows of the transposed product, which fills it.
+///
+/// # Safety
+/// As for [`drive`].
+pub(super) unsafe fn turn_rest<F: Copy + Zero>(p: &Product<F>, lanes: usize, product: unsafe fn(&Product<F>)) {
+    let (rest, columns) = (p.n % lanes, p.n / lanes * lanes);
+    let turns = p.a_row == 1 && p.a_col != 1 && p.bias.is_null() && columns > 0 && rest > 0 && 4 * rest <= lanes;
+    // SAFETY: the caller's promise; columns `columns..` of c are rows of `turned`.
+    unsafe {
+        if !turns {
+            return product(p);
+        }
+        product(&Product { n: columns, ..*p });
+        let mut turned = [F::zero(); 4 * STRIP];
+        for from in (0..p.m).step_by(STRIP) {
+            let m = STRIP.min(p.m - from);
+            let (a, b, c) = (p.b.offset(columns as isize * p.b_col), p.a.add(from), turned.as_mut_ptr());
+            let (a_row, a_col, b_row, b_col, c_row) = (p.b_col, p.b_row, p.a_col, 1, m as isize);
+            product(&Product { m: rest, n: m, a, a_row, a_col, b, b_row, b_col, c, c_row, ..*p });
+            for i in 0..m {
+                let row = p.c.offset((from + i) as isize * p.c_row).add(columns);
+                (0..rest).for_each(|j| *row.add(j) = turned[j * m + i]);
+            }
+        }
+    }
 }
 
 /// # Safety
@@ -163,7 +194,12 @@ impl Slab {
                     (room_a.cast_const(), apart as isize, apart as isize)
                 }
                 (true, true) => {
-                    pack::columns::<F, R>(a, (p.a_row, p.a_col), shape, (room_a, apart));
+                    // Block by block, so that the strips that are written at a time are few.
+                    for from in (0..self.rows).step_by(block) {
+                        let (a, to) = (a.offset(from as isize * p.a_row), room_a.add(from * apart));
+                        let rows = block.min(self.rows - from);
+                        pack::columns::<F, R>(a, (p.a_row, p.a_col), (rows, self.depth), (to, apart));
+                    }
                     (room_a.cast_const(), apart as isize, R as isize)
                 }
             };

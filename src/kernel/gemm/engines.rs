@@ -1,7 +1,7 @@
 //! The tiles of each instruction set.
 
-use super::drive::{Product, Tiles, drive};
-use super::lanes::Portable;
+use super::drive::{Product, Tiles, drive, turn_rest};
+use super::lanes::{Lanes, Portable};
 use super::tile::{RowFn, Tile, TileFn, row, tile};
 use crate::kernel::simd::Level;
 
@@ -41,12 +41,17 @@ macro_rules! engine {
                     rows: &ROWS,
                 };
 
-            /// # Safety
-            /// The processor has these features; otherwise as for [`drive`].
             $(#[target_feature(enable = $features)])?
-            pub(super) unsafe fn product(p: &Product<$f>) {
+            unsafe fn plain(p: &Product<$f>) {
                 // SAFETY: the caller's promise.
                 unsafe { drive::<$f, $lanes, _, _>(p, &TILES) }
+            }
+
+            /// # Safety
+            /// The processor has these features; otherwise as for [`drive`].
+            pub(super) unsafe fn product(p: &Product<$f>) {
+                // SAFETY: the caller's promise.
+                unsafe { turn_rest(p, <$lanes as Lanes<$f>>::N, plain) }
             }
         }
     };

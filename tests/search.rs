@@ -637,14 +637,14 @@ fn a_point_names_what_it_does_not_have() {
     assert!(matches!(point.get("activation"), Some(Value::Choice(_))));
 }
 
-/// The book's search on 500 rows of MNIST, 20 % of them for validation: 784-100×6-10, He, SGD, 200 updates of 100 rows.
-/// Two rounds of 50 trials find at least the best validation accuracy of the book's own program in three runs of 100,
-/// 0.87.
+/// The book's search on 500 rows of MNIST, 20 % of them for validation: 784-100×6-10, He, SGD, 200 updates of 100 rows,
+/// 100 trials, here in two rounds of 50.
 ///
-/// How high the best comes hangs on which 100 rows judge: the book's three runs end at 0.87, 0.80 and 0.76, and two
-/// rounds of 100 with the splits of seeds 0 to 9 at 0.84, 0.80, 0.77, 0.88, 0.87, 0.90, 0.86, 0.83, 0.82 and 0.83 (first
-/// rounds alone: 0.025 less in the mean). This is the split of the 0.90, chosen
-/// after those runs were seen; with 50 and 50 trials the splits of seeds 0 to 4 all stay below 0.87.
+/// Which 100 rows judge moves the best accuracy by more than the search does: the book's own program, 100 trials in
+/// one round, ended at 0.87, 0.80 and 0.76 in three runs, each with a split of its own. So a single seed shows nothing, and the
+/// bar is set for the mean over ten: at least the book's mean, 0.81; and, on the same splits, at least what one wide
+/// round of 100 trials finds. Both were written down before any of these seeds had run. In every one of them round
+/// two's median trial has to beat round one's, and the best five have learning rates above 10⁻³.
 #[test]
 fn the_books_search_on_mnist() -> Result<(), Failure> {
     use gradus::prelude::*;
@@ -652,36 +652,55 @@ fn the_books_search_on_mnist() -> Result<(), Failure> {
         println!("skipped: GRADUS_MNIST names no folder with MNIST");
         return Ok(());
     };
-    let seed = 5;
     let rows = gradus::mnist::<f32>(folder)?.0.take(500)?;
-    let (train, validation) = rows.shuffle(&mut gradus::rng(seed)).split(0.2)?;
-    let objective = |trial: &mut Trial| {
-        let mut net = Sequential::mlp(train.width(), &[100; 6], train.classes()).build(trial.rng())?;
-        Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") as f32 })
-            .weight_decay(WeightDecay::L2(trial.f64("weight_decay")))
-            .sampling(Sampling::WithReplacement)
-            .batch_size(100)
-            .epochs(50)
-            .seed(trial.seed())
-            .progress(false)
-            .fit(&mut net, &train)?;
-        Ok(net.accuracy(&validation)?)
-    };
-    let space = Space::new().log_uniform("learning_rate", 1e-6..1e-2).log_uniform("weight_decay", 1e-8..1e-4);
-    let mut study = Study::maximize(space, seed)?;
-    study.random(50, objective)?;
-    println!("{}", study.narrow(0.1)?);
-    study.random(50, objective)?;
-    println!("{}\n{:?}", study.table(10), study.importance(1));
+    let space = || Space::new().log_uniform("learning_rate", 1e-6..1e-2).log_uniform("weight_decay", 1e-8..1e-4);
+    let best = |study: &Study| study.best().and_then(|trial| trial.score.clone().ok()).unwrap();
+    let (mut narrowed, mut wide) = (Vec::new(), Vec::new());
+    for seed in 10..20 {
+        let (train, validation) = rows.clone().shuffle(&mut gradus::rng(seed)).split(0.2)?;
+        let objective = |trial: &mut Trial| {
+            let mut net = Sequential::mlp(train.width(), &[100; 6], train.classes()).build(trial.rng())?;
+            Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") as f32 })
+                .weight_decay(WeightDecay::L2(trial.f64("weight_decay")))
+                .sampling(Sampling::WithReplacement)
+                .batch_size(100)
+                .epochs(50)
+                .seed(trial.seed())
+                .progress(false)
+                .fit(&mut net, &train)?;
+            Ok(net.accuracy(&validation)?)
+        };
+        let mut study = Study::maximize(space(), seed)?;
+        study.random(50, objective)?;
+        let narrowing = study.narrow(0.2)?;
+        study.random(50, objective)?;
+        let mut one_round = Study::maximize(space(), seed)?;
+        one_round.random(100, objective)?;
+        narrowed.push(best(&study));
+        wide.push(best(&one_round));
 
-    let best = study.ranking();
-    assert!(best[0].score.clone()? >= 0.87);
-    assert!(best[..5].iter().all(|trial| trial.point.f64("learning_rate") > 1e-3));
-    let median = |round: usize| {
-        let scores: Vec<f64> = best.iter().filter(|t| t.round == round).filter_map(|t| t.score.clone().ok()).collect();
-        scores[scores.len() / 2]
-    };
-    assert!(median(2) > 2.0 * median(1), "{} against {}", median(2), median(1));
-    assert_eq!(study.importance(1)[0].0, "learning_rate");
+        let ranking = study.ranking();
+        let median = |round: usize| {
+            let scores: Vec<f64> =
+                ranking.iter().filter(|t| t.round == round).filter_map(|t| t.score.clone().ok()).collect();
+            scores[scores.len() / 2]
+        };
+        println!("{narrowing}");
+        println!(
+            "seed {seed}: best {:.2}, of one wide round {:.2}; medians {:.2} and {:.2}; {:?}",
+            best(&study),
+            best(&one_round),
+            median(1),
+            median(2),
+            study.importance(1)
+        );
+        assert!(median(2) > median(1), "seed {seed}: {} against {}", median(2), median(1));
+        assert!(ranking[..5].iter().all(|trial| trial.point.f64("learning_rate") > 1e-3));
+        assert_eq!(study.importance(1)[0].0, "learning_rate");
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let text = format!("two rounds {:.3} {narrowed:?}, one {:.3} {wide:?}", mean(&narrowed), mean(&wide));
+    println!("{text}");
+    assert!(mean(&narrowed) >= 0.81 && mean(&narrowed) >= mean(&wide), "{text}");
     Ok(())
 }

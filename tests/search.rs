@@ -159,6 +159,8 @@ fn threads_change_nothing() {
 #[test]
 #[cfg(feature = "parallel")]
 fn neighbouring_trials_have_one_thread_kernels() {
+    // On a single processor every pool would have one thread.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(3).build_global();
     let mut study = Study::maximize(space(), 1).unwrap().threads(3);
     study.random(6, |_| Ok(rayon::current_num_threads() as f64)).unwrap();
     assert!(study.trials().iter().all(|trial| trial.score == Ok(1.0)), "{:?}", results(&study));
@@ -171,7 +173,8 @@ fn what_fails_is_recorded_and_the_others_go_on() {
         study
             .random(7, |trial| match trial.number() {
                 1 => Err(Error::Empty { what: "rows".into() })?,
-                2 => panic!("out of {}", "luck"),
+                2 if threads == 1 => panic!("out of luck"),
+                2 => panic!("out of {}", String::from("luck")),
                 3 => Ok(f64::NAN),
                 4 => Ok(f64::NEG_INFINITY),
                 5 => {
@@ -207,9 +210,9 @@ fn what_fails_is_recorded_and_the_others_go_on() {
     );
 }
 
-/// The book's two ranges and an optimum off their middles: narrowing after half of the budget brings the best point nearer. Over 50
-/// seeds its distance is, in the median, less than 0.7 of that of one wide round, and it is nearer at least twice as
-/// often as farther.
+/// The book's two ranges and an optimum off their middles: narrowing after half of the budget brings the best point
+/// nearer. Over 50 seeds its distance is, in the median, less than 0.7 of that of one wide round, and it is nearer at
+/// least twice as often as farther.
 #[test]
 fn narrowing_beats_one_wide_round() {
     let space = || Space::new().log_uniform("learning_rate", 1e-6..1e-2).log_uniform("weight_decay", 1e-8..1e-4);
@@ -270,6 +273,7 @@ fn narrowing_stays_inside_and_says_what_it_did() {
         for _ in 0..6 {
             study.random(12, |trial| Ok(score(trial.point()))).unwrap();
             let narrowing = study.narrow(0.2).unwrap();
+            assert_eq!(narrowing.trials, 12, "of the round that ends");
             for ((name, before), (_, after)) in narrowing.before.dimensions().zip(narrowing.after.dimensions()) {
                 match (before, after) {
                     (Dimension::Float { low: a, high: b, .. }, Dimension::Float { low: c, high: d, .. }) => {
@@ -301,6 +305,25 @@ fn narrowing_stays_inside_and_says_what_it_did() {
     }
 }
 
+/// Only the upper eighth of the range learns at all, the rest is as good as a guess: of the ten best of 50, some are
+/// there by chance, from anywhere. The next round searches where it learns nevertheless, in half of the range at most.
+#[test]
+fn what_is_as_good_as_a_guess_keeps_no_range_wide() {
+    for seed in 0..50 {
+        let space = Space::new().log_uniform("learning_rate", 1e-6..1e-2);
+        let mut study = Study::maximize(space, seed).unwrap().threads(1);
+        let objective = |trial: &mut Trial| {
+            use gradus::rand::RngExt;
+            let (rate, guess): (f64, f64) = (trial.f64("learning_rate").log10(), trial.rng().random());
+            Ok(if rate > -2.5 { 2.5 + 0.8 * rate } else { 0.1 + 0.05 * guess })
+        };
+        study.random(50, objective).unwrap();
+        let narrowing = study.narrow(0.2).unwrap();
+        let Some((_, &Dimension::Float { low, .. })) = narrowing.after.dimensions().next() else { unreachable!() };
+        assert!(low > 1e-4 && narrowing.kept >= 2, "seed {seed}: {narrowing}");
+    }
+}
+
 #[test]
 fn importance_tells_what_matters() {
     let mut study = Study::maximize(space(), 8).unwrap();
@@ -315,6 +338,11 @@ fn importance_tells_what_matters() {
         }
     }
     assert!(study.importance(2).is_empty());
+    let mut small = Study::maximize(space(), 8).unwrap();
+    small.random(19, |trial| Ok(score(trial.point()))).unwrap();
+    assert!(small.importance(1).is_empty());
+    small.random(1, |trial| Ok(score(trial.point()))).unwrap();
+    assert_eq!(small.importance(1).len(), 6);
 }
 
 #[test]
@@ -381,6 +409,19 @@ fn a_rule_stops_trials_by_their_own_curve() {
 }
 
 #[test]
+fn a_budget_that_is_used_up_ends_a_trial() {
+    let mut study = Study::maximize(Space::new().uniform("x", 0.0..1.0), 5).unwrap();
+    let steps =
+        |trial: &mut Trial| Ok((1..=20).take_while(|&step| trial.report(step, 0.5).is_continue()).count() as f64);
+    study.successive_halving(4, Budgets { min: 2, max: 8, factor: 2 }, steps).unwrap();
+    for trial in study.trials() {
+        let budget = trial.budget.unwrap();
+        assert_eq!((trial.score.clone(), trial.reports.len()), (Ok(budget as f64 - 1.0), budget));
+        assert!(!trial.stopped, "it was not cut short");
+    }
+}
+
+#[test]
 fn csv_and_log_give_back_every_bit() {
     let path = folder("bits").join("study.jsonl");
     let mut study = Study::minimize(space(), u64::MAX).unwrap().log(&path).unwrap();
@@ -438,6 +479,44 @@ fn a_log_cut_anywhere_resumes_to_the_same_end() {
     }
 }
 
+/// A power failure may leave the end of a line, and no line before it.
+#[test]
+fn a_last_line_of_rubbish_is_dropped_and_said() {
+    let path = folder("rubbish").join("study.jsonl");
+    let run = |trials| -> Result<Study, Error> {
+        let mut study = Study::maximize(space(), 1)?.log(&path)?;
+        study.random(trials, |trial| Ok(score(trial.point())))?;
+        Ok(study)
+    };
+    run(3).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend(b"\0\0\0\n");
+    std::fs::write(&path, bytes).unwrap();
+    let study = run(5).unwrap();
+    assert!(study.notes()[0].ends_with("dropped a torn last line of 4 bytes"), "{:?}", study.notes());
+    assert_eq!(results(&study), results(&Study::read(&path).unwrap()));
+    assert_eq!(study.trials().len(), 5);
+}
+
+/// Two processes may end the same trial, if one took the other for dead.
+#[test]
+fn of_two_lines_of_one_trial_the_first_stands() {
+    let path = folder("twice").join("study.jsonl");
+    let run = || -> Result<Study, Error> {
+        let mut study = Study::maximize(space(), 1)?.log(&path)?;
+        study.random(5, |trial| Ok(score(trial.point())))?;
+        Ok(study)
+    };
+    let whole = results(&run().unwrap());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = text.lines().find(|line| line.contains("\"trial\":3")).unwrap();
+    let (before, after) = line.split_once("\"score\":").unwrap();
+    let again = format!("{before}\"score\":1000{}", &after[after.find(',').unwrap()..]);
+    std::fs::write(&path, format!("{text}{again}\n")).unwrap();
+    assert_eq!(results(&run().unwrap()), whole);
+    assert_eq!(results(&Study::read(&path).unwrap()), whole);
+}
+
 #[test]
 fn a_finished_log_runs_nothing_again() {
     let path = folder("again").join("study.jsonl");
@@ -492,6 +571,16 @@ fn the_log_of_another_study_is_refused() {
     let mut other = Study::maximize(space(), 1).unwrap().log(&path).unwrap();
     let error = other.tpe(20, |trial| Ok(score(trial.point()))).unwrap_err().to_string();
     assert!(error.contains("they differ in trial 10: expected learning_rate "), "{error}");
+
+    // The same study, other budgets.
+    let halved = folder.join("halved.jsonl");
+    let halve = |min| {
+        let mut study = Study::maximize(space(), 1)?.log(&halved)?;
+        study.successive_halving(6, Budgets { min, max: 9, factor: 3 }, |trial| Ok(score(trial.point())))
+    };
+    halve(1).unwrap();
+    let error = halve(2).unwrap_err().to_string();
+    assert!(error.contains(", budget 2, found ") && error.ends_with(", budget 1"), "{error}");
 
     let foreign = folder.join("notes.txt");
     for text in ["one line\n", "no end", "{\"a\": 1}\n{}\n"] {
@@ -641,10 +730,14 @@ fn a_point_names_what_it_does_not_have() {
 /// 100 trials, here in two rounds of 50.
 ///
 /// Which 100 rows judge moves the best accuracy by more than the search does: the book's own program, 100 trials in
-/// one round, ended at 0.87, 0.80 and 0.76 in three runs, each with a split of its own. So a single seed shows nothing, and the
-/// bar is set for the mean over ten: at least the book's mean, 0.81; and, on the same splits, at least what one wide
-/// round of 100 trials finds. Both were written down before any of these seeds had run. In every one of them round
-/// two's median trial has to beat round one's, and the best five have learning rates above 10⁻³.
+/// one round, ended at 0.87, 0.80 and 0.76 in three runs, each with a split of its own. So a single seed shows nothing,
+/// and the bar is set for the mean over ten: at least the book's mean, 0.81; and, on the same splits, at least what one
+/// wide round of 100 trials finds. In every one round two's median trial has to beat round one's, and the best five
+/// have learning rates above 10⁻³.
+///
+/// The bar was written down before any of its seeds had run. Seeds 10 to 16 ran first and stayed below it (0.79): in
+/// two of them trials no better than a guess kept the range wide. Narrowing leaves those out since; seeds 20 to 29, run
+/// once after that, gave 0.827 in two rounds and 0.801 in one.
 #[test]
 fn the_books_search_on_mnist() -> Result<(), Failure> {
     use gradus::prelude::*;
@@ -655,8 +748,8 @@ fn the_books_search_on_mnist() -> Result<(), Failure> {
     let rows = gradus::mnist::<f32>(folder)?.0.take(500)?;
     let space = || Space::new().log_uniform("learning_rate", 1e-6..1e-2).log_uniform("weight_decay", 1e-8..1e-4);
     let best = |study: &Study| study.best().and_then(|trial| trial.score.clone().ok()).unwrap();
-    let (mut narrowed, mut wide) = (Vec::new(), Vec::new());
-    for seed in 10..20 {
+    let (mut narrowed, mut wide, mut medians) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in 20..30 {
         let (train, validation) = rows.clone().shuffle(&mut gradus::rng(seed)).split(0.2)?;
         let objective = |trial: &mut Trial| {
             let mut net = Sequential::mlp(train.width(), &[100; 6], train.classes()).build(trial.rng())?;
@@ -694,13 +787,14 @@ fn the_books_search_on_mnist() -> Result<(), Failure> {
             median(2),
             study.importance(1)
         );
-        assert!(median(2) > median(1), "seed {seed}: {} against {}", median(2), median(1));
+        medians.push([median(1), median(2)]);
         assert!(ranking[..5].iter().all(|trial| trial.point.f64("learning_rate") > 1e-3));
         assert_eq!(study.importance(1)[0].0, "learning_rate");
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let text = format!("two rounds {:.3} {narrowed:?}, one {:.3} {wide:?}", mean(&narrowed), mean(&wide));
     println!("{text}");
+    assert!(medians.iter().all(|[first, second]| second > first), "{medians:?}");
     assert!(mean(&narrowed) >= 0.81 && mean(&narrowed) >= mean(&wide), "{text}");
     Ok(())
 }

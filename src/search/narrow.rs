@@ -23,7 +23,7 @@ pub struct Narrowing {
     pub round: usize,
     /// How many trials it had with a score.
     pub trials: usize,
-    /// How many of them were the best.
+    /// How many of them, the best, the next round is drawn from.
     pub kept: usize,
     /// The space of that round.
     pub before: Space,
@@ -35,7 +35,11 @@ impl Study {
     /// Ends a round: shrinks each range to what the best `share` of the round's trials cover, and a margin. The next
     /// trials come from the narrowed space.
     ///
-    /// With `m` best trials whose values span `[a, b]` of a range (on its own scale, linear or logarithmic), the new
+    /// Of the best, only those count whose scores are nearer to the best of all than to the round's median (and two in
+    /// any case): where most trials fail to learn, some of these are among the best by chance alone, and say nothing
+    /// about where to look.
+    ///
+    /// With `m` trials left whose values span `[a, b]` of a range (on its own scale, linear or logarithmic), the new
     /// range is `[a - g, b + g]` for the mean gap `g = (b - a) / (m - 1)` between neighbours: were the `m` spread
     /// evenly over some interval, this would be it. A new range lies within the old one and has at least a tenth of
     /// its length (whole numbers: at least two values). An option of a choice goes if none of the best has it,
@@ -46,6 +50,9 @@ impl Study {
     /// # let mut study = Study::maximize(Space::new().uniform("x", 0.0..1.0), 1)?;
     /// # study.random(20, |trial| Ok(-(trial.f64("x") - 0.3).powi(2)))?;
     /// println!("{}", study.narrow(0.2)?);
+    /// study.random(20, |trial| Ok(-(trial.f64("x") - 0.3).powi(2)))?;
+    /// let near = |trial: &&gradus::search::TrialRecord| (trial.point.f64("x") - 0.3).abs() < 0.25;
+    /// assert!(study.trials()[20..].iter().all(near));
     /// # Ok::<(), gradus::Error>(())
     /// ```
     ///
@@ -58,7 +65,8 @@ impl Study {
         if ranked.is_empty() {
             return Err(Error::Empty { what: format!("trials with a score in round {}", self.round) });
         }
-        let kept = ((share * ranked.len() as f64).ceil() as usize).clamp(1, ranked.len());
+        let most = ((share * ranked.len() as f64).ceil() as usize).clamp(1, ranked.len());
+        let kept = most.min(telling(&scores(&ranked)).max(2));
         let dimensions = self.space.dimensions().map(|(name, dimension)| {
             let narrowed = narrowed(dimension, &values(&ranked[..kept], name), &values(&ranked, name));
             (name.to_string(), narrowed)
@@ -69,6 +77,16 @@ impl Study {
         self.round += 1;
         Ok(Narrowing { round, trials, kept, before, after })
     }
+}
+
+fn scores(trials: &[&TrialRecord]) -> Vec<f64> {
+    trials.iter().filter_map(|trial| trial.score.clone().ok()).collect()
+}
+
+/// How many of these scores, the best first, are at least as near to the best as to the median.
+fn telling(ranked: &[f64]) -> usize {
+    let (best, median) = (ranked[0], ranked[ranked.len() / 2]);
+    ranked.iter().take_while(|score| (*score - best).abs() <= (*score - median).abs()).count()
 }
 
 fn values<'a>(trials: &[&'a TrialRecord], name: &str) -> Vec<&'a Value> {
@@ -173,6 +191,14 @@ mod tests {
         assert!(close(covered(&[0.0, 0.001]), (0.0, 0.1)));
         assert!(close(covered(&[0.1, 0.9]), (0.0, 1.0)));
         assert!(close(covered(&[0.98, 0.99]), (0.9, 1.0)));
+    }
+
+    #[test]
+    fn scores_at_the_median_tell_nothing() {
+        assert_eq!(telling(&[0.8, 0.7, 0.46, 0.44, 0.12, 0.11, 0.1, 0.1, 0.1]), 3);
+        assert_eq!(telling(&[0.1, 0.2, 2.3, 2.3, 2.3]), 2);
+        assert_eq!(telling(&[0.8]), 1);
+        assert_eq!(telling(&[0.5; 4]), 4);
     }
 
     #[test]

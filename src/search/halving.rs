@@ -27,6 +27,11 @@ impl Default for Budgets {
 
 impl Budgets {
     /// The budgets one after the other; the last is `max`, even if that is no more than a part of a step away.
+    ///
+    /// ```
+    /// # use gradus::search::Budgets;
+    /// assert_eq!(Budgets { min: 2, max: 50, factor: 4 }.rungs(), [2, 8, 32, 50]);
+    /// ```
     pub fn rungs(&self) -> Vec<usize> {
         let mut rungs = vec![];
         let mut budget = self.min;
@@ -98,6 +103,14 @@ impl Study {
     ///
     /// With `s + 1` budgets there are the brackets `b = s … 0`: `⌈(s + 1) / (b + 1) · factor^b⌉` trials that begin at
     /// the `b`-th budget from the top.
+    ///
+    /// ```
+    /// # use gradus::search::{Budgets, Space, Study};
+    /// let mut study = Study::maximize(Space::new().uniform("x", 0.0..1.0), 1)?;
+    /// study.hyperband(Budgets { min: 1, max: 9, factor: 3 }, |trial| Ok(trial.f64("x")))?;
+    /// assert_eq!(study.trials().len(), 9 + 5 + 3);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`successive_halving`](Self::successive_halving).

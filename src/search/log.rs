@@ -291,3 +291,35 @@ fn difference(own: &Header, other: &Header) -> Option<(String, String, String)> 
     let extra = other.space.dimensions().find(|(name, _)| own.space.dimensions().all(|(own, _)| own != *name));
     extra.map(|(name, dimension)| (format!("the dimension {name}"), none(), dimension.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::{Direction, Space};
+
+    /// One of them took the other for dead.
+    #[test]
+    fn a_trial_that_two_finish_is_written_once() {
+        let path = std::env::temp_dir().join(format!("gradus-log-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let space = Space::new().uniform("x", 0.0..1.0);
+        let header = Header { direction: Direction::Maximize, seed: 1, about: String::new(), space: space.clone() };
+        let mut logs = [(); 2].map(|()| Log::open(&path, header.clone()).unwrap());
+        let record = |score| TrialRecord {
+            number: 0,
+            round: 1,
+            rung: 0,
+            budget: None,
+            point: space.sample(1, 0),
+            score: Ok(score),
+            stopped: false,
+            reports: Vec::new(),
+            tracks: Default::default(),
+            seconds: 0.0,
+        };
+        assert_eq!(logs[0].finish(record(0.25)).unwrap(), record(0.25));
+        assert_eq!(logs[1].finish(record(0.75)).unwrap(), record(0.25));
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2, "the header and one trial");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

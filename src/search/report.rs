@@ -72,6 +72,17 @@ impl Study {
     ///
     /// A later round is drawn from narrowed ranges, in which what mattered most may no longer do so: mostly round 1 is
     /// what you want.
+    ///
+    /// ```
+    /// # use gradus::search::{Space, Study};
+    /// let space = Space::new().log_uniform("decay", 1e-8..1e-4).log_uniform("rate", 1e-6..1e-2);
+    /// let mut study = Study::minimize(space, 1)?;
+    /// study.random(100, |trial| Ok((trial.f64("rate").log10() + 3.0).abs()))?;
+    /// let importance = study.importance(1);
+    /// assert!(importance[0].0 == "rate" && importance[0].1 > 0.8);
+    /// assert!(importance[1].0 == "decay" && importance[1].1 < 0.3);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn importance(&self, round: usize) -> Vec<(&str, f64)> {
         let trials = self.trials().into_iter().filter(|trial| trial.round == round && trial.score.is_ok());
         let trials: Vec<&TrialRecord> = trials.collect();
@@ -180,6 +191,18 @@ mod tests {
     #[test]
     fn ranks_share_ties() {
         assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
+    }
+
+    #[test]
+    fn bins_hold_equal_counts_and_are_at_most_ten() {
+        let sizes = |n: i32| {
+            let values: Vec<Value> = (0..n).map(|i| Value::Float(f64::from(i).exp2())).collect();
+            let bins = bins(&values.iter().collect::<Vec<_>>());
+            let size = |bin: usize| bins.iter().filter(|&&own| own == bin).count();
+            (0..bins.len()).map(size).take_while(|&size| size > 0).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(36), [6; 6]);
+        assert_eq!(sizes(200), [20; 10]);
     }
 
     #[test]

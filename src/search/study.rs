@@ -93,6 +93,30 @@ impl Study {
     /// dies gives up the trials it was at, and the others run them. Where trials are *kept* for a larger
     /// budget ([`Trial::keep`]), that is in memory only: the log has no networks.
     ///
+    /// ```
+    /// # use gradus::search::{Space, Study};
+    /// # let path = std::env::temp_dir().join(format!("gradus-log-{}.jsonl", std::process::id()));
+    /// let objective = |trial: &mut gradus::search::Trial| Ok(-trial.f64("x").powi(2));
+    /// let program = |trials| {
+    ///     let space = Space::new().uniform("x", -1.0..1.0);
+    ///     let mut study = Study::maximize(space, 1)?.about("a parabola").log(&path)?;
+    ///     study.random(trials, objective)?;
+    ///     Ok::<_, gradus::Error>(study)
+    /// };
+    /// program(3)?; // and then it is killed
+    /// let resumed = program(10)?; // runs the other seven
+    ///
+    /// let mut at_once = Study::maximize(Space::new().uniform("x", -1.0..1.0), 1)?;
+    /// at_once.random(10, objective)?;
+    /// let scores = |study: &Study| study.trials().iter().map(|trial| trial.score.clone()).collect::<Vec<_>>();
+    /// assert_eq!(scores(&resumed), scores(&at_once));
+    ///
+    /// let other = Study::maximize(Space::new().uniform("x", -1.0..1.0), 2)?.about("a parabola").log(&path);
+    /// assert!(other.unwrap_err().to_string().ends_with("they differ in the seed: expected 2, found 1"));
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A file that cannot be opened, locked or written, or is no such log; the log of another study: another
     /// direction, seed, space or [`about`](Self::about), and what differs is named.
@@ -122,6 +146,17 @@ impl Study {
     ///
     /// With one, a trial's own kernels may use several threads (for networks so large that it pays); with more,
     /// each trial keeps to one.
+    ///
+    /// ```
+    /// # use gradus::search::{Space, Study};
+    /// let best = |threads| {
+    ///     let mut study = Study::minimize(Space::new().uniform("x", -1.0..1.0), 1)?.threads(threads);
+    ///     study.tpe(40, |trial| Ok((trial.f64("x") - 0.3).abs()))?;
+    ///     Ok::<_, gradus::Error>(study.best().unwrap().point.clone())
+    /// };
+    /// assert_eq!(best(1)?, best(3)?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
         self
@@ -132,9 +167,19 @@ impl Study {
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
-    /// # let study = Study::maximize(Space::new().uniform("x", 0.0..1.0), 1)?;
+    /// # let study = Study::maximize(Space::new().uniform("x", 0.0..0.11), 1)?;
     /// // No better than chance after five epochs.
-    /// let study = study.stop_when(|curve| curve.iter().any(|&(epoch, accuracy)| epoch >= 5 && accuracy < 0.12));
+    /// let mut study = study.stop_when(|curve| curve.iter().any(|&(epoch, accuracy)| epoch >= 5 && accuracy < 0.12));
+    /// study.random(3, |trial| {
+    ///     let accuracy = trial.f64("x"); // as if learnt
+    ///     for epoch in 1..=100 {
+    ///         if trial.report(epoch, accuracy).is_break() {
+    ///             break;
+    ///         }
+    ///     }
+    ///     Ok(accuracy)
+    /// })?;
+    /// assert!(study.trials().iter().all(|trial| trial.stopped && trial.reports.len() == 5));
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn stop_when(mut self, rule: impl Fn(&[(usize, f64)]) -> bool + Send + Sync + 'static) -> Self {
@@ -151,6 +196,20 @@ impl Study {
     /// Random search: this many more points, each drawn from the space as it is now.
     ///
     /// An objective that fails or panics, or whose score is NaN or infinite, makes a failed trial; the others go on.
+    ///
+    /// ```
+    /// # use gradus::search::{Space, Study};
+    /// let mut study = Study::minimize(Space::new().uniform("x", 0.0..1.0), 1)?;
+    /// study.random(4, |trial| match trial.number() {
+    ///     1 => Err("no such file".into()),
+    ///     2 => Ok(f64::NAN),
+    ///     _ => Ok(trial.f64("x")),
+    /// })?;
+    /// assert_eq!(study.trials()[1].score, Err("no such file".to_string()));
+    /// assert_eq!(study.trials()[2].score, Err("the score is NaN".to_string()));
+    /// assert_eq!(study.ranking().len(), 2);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Only what has to do with the log: a file that cannot be written, a trial in it that this program would not have

@@ -15,53 +15,31 @@ mod support;
 
 use std::process::ExitCode;
 
-use gradus::Batch;
 use gradus::prelude::*;
-use support::figure::{Axis, Figure, Mark, PALETTE, Panel};
-use support::{Arguments, Outcome, Progress, draw, percent, table::Table};
+use support::figure::{Figure, PALETTE};
+use support::overfit::{self, ROWS, UPDATES_AN_EPOCH};
+pub(crate) use support::overfit::{LONG_EPOCHS, Record};
+use support::{Arguments, Outcome, table::Table};
 
-const ROWS: usize = 300;
-const BATCH: usize = 100;
-const UPDATES_AN_EPOCH: usize = ROWS / BATCH;
-/// The book's length; from there on every tenth epoch is recorded.
 pub(crate) const BOOK_EPOCHS: usize = 301;
-/// 6,000 updates and the one after.
-pub(crate) const LONG_EPOCHS: usize = 2001;
 pub(crate) const ARMS: [(&str, f64, DropoutForm); 3] =
     [("0", 0.0, DropoutForm::Book), ("0.2 book", 0.2, DropoutForm::Book), ("0.2 inverted", 0.2, DropoutForm::Inverted)];
-
-/// (epoch, training accuracy, test accuracy), after the epoch's first update.
-pub(crate) type Record = (usize, f64, f64);
 
 /// Every run of a seed sees the same batches.
 pub(crate) fn train(
     train: &Dataset,
     test: &Dataset,
-    (name, ratio, form): (&str, f64, DropoutForm),
+    (_, ratio, form): (&str, f64, DropoutForm),
     seed: u64,
     epochs: usize,
 ) -> Result<Vec<Record>, Error> {
-    let train = train.take(ROWS)?;
     let (mut weights, mut batches) = (gradus::rng(seed), gradus::rng(seed + 1_000_000));
     let hidden = (0..6).fold(Sequential::<f32>::input(train.width()), |net, _| {
         net.affine(100, Init::He).relu().dropout_with(ratio, form)
     });
     let mut net = hidden.affine(train.classes(), Init::He).build(&mut weights)?;
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: 0.01 });
-
-    let mut batch = Batch::default();
-    let mut records = Vec::new();
-    let mut progress = Progress::new(format!("dropout {name}"), epochs);
-    for update in 0..=(epochs - 1) * UPDATES_AN_EPOCH {
-        train.gather(&draw(ROWS, BATCH, &mut batches), &mut batch);
-        trainer.step(&mut net, &mut batch)?;
-        let epoch = update / UPDATES_AN_EPOCH;
-        if update % UPDATES_AN_EPOCH == 0 && (epoch < BOOK_EPOCHS || epoch.is_multiple_of(10)) {
-            records.push((epoch, net.accuracy(&train)?, net.accuracy(test)?));
-            progress.set(epoch);
-        }
-    }
-    Ok(records)
+    let trainer = Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: 0.01 });
+    overfit::train(&mut net, trainer, (train, test), (epochs, BOOK_EPOCHS), &mut batches)
 }
 
 fn run(arguments: &Arguments) -> Outcome {
@@ -81,10 +59,7 @@ fn run(arguments: &Arguments) -> Outcome {
     let [short, long] = marks.map(|mark| format!("at {}: training", mark + 1));
     let mut table = Table::new(&["dropout", &short, "test", "gap", &long, "test", "gap"]);
     for (name, records) in &runs {
-        let figures = marks.into_iter().flat_map(|mark| {
-            let (_, train, test) = records.iter().rfind(|record| record.0 <= mark).copied().unwrap_or_default();
-            [percent(train), percent(test), percent(train - test)]
-        });
+        let figures = marks.into_iter().flat_map(|mark| overfit::cells(records, mark));
         table.row([name.to_string()].into_iter().chain(figures));
     }
     println!("{table}");
@@ -94,20 +69,11 @@ fn run(arguments: &Arguments) -> Outcome {
     });
     arguments.csv("dropout.csv", "dropout,epoch,train_accuracy,test_accuracy", rows)?;
 
-    let panels = marks.into_iter().flat_map(|last| {
-        runs.iter().map(move |(name, records)| {
-            let points = |which: fn(&Record) -> f64| {
-                records
-                    .iter()
-                    .filter(move |record| record.0 <= last)
-                    .map(move |record| (record.0 as f64, which(record)))
-            };
-            let curves =
-                [Mark::line(points(|record| record.1), PALETTE[0]), Mark::line(points(|record| record.2), PALETTE[1])];
-            let title = if *name == "0" { "no dropout".into() } else { format!("dropout {name}") };
-            Panel::new(title, Axis::new("epoch (3 updates)"), Axis::new("accuracy").range(0.0, 1.0)).with(curves)
-        })
-    });
+    let panel = |name: &str, records: &[Record], last| {
+        let title = if name == "0" { "no dropout".into() } else { format!("dropout {name}") };
+        overfit::panel(title, records, last)
+    };
+    let panels = marks.into_iter().flat_map(|last| runs.iter().map(move |(name, records)| panel(name, records, last)));
     let title = "Overfitting 300 rows, and dropout: the book's 301 epochs, and 2,001";
     let figure = Figure::grid(title, 3, (330, 270), panels.collect());
     arguments.svg("dropout.svg", &figure.legend(["training", "test"].into_iter().zip(PALETTE)))

@@ -6,12 +6,18 @@
 //!
 //! 500 rows, a fifth of them for validation; 6 hidden layers of 100 ReLUs, SGD, 200 updates on batches of 100. 100
 //! trials with a learning rate from 10⁻⁶ to 10⁻² and a weight decay from 10⁻⁸ to 10⁻⁴, both drawn evenly on the
-//! scale of powers; then the ranges are narrowed to where the best fifth lies, twice, with 100 trials each. To
-//! expect: the learning rate decides nearly everything, the best trials all have more than 10⁻³; weight decay in
-//! this range does nothing in so short a run. The median trial of a narrowed round beats that of the first by far.
+//! scale of powers; then the ranges are narrowed to where the best of them lie, twice, with 100 trials each. To
+//! expect: the learning rate decides whether a net learns at all, the best trials all have more than 10⁻³; weight
+//! decay in this range does nothing in so short a run. The median trial of a narrowed round beats that of the first by
+//! far (on MNIST 12, 64 and 77 % in the three rounds).
+//!
+//! Every finished trial is at once a line in `hyperparameter_search_seed0.jsonl` (or another seed's) in the folder
+//! `--out`. Kill the run and start it again, and it goes on from there to the same end; start it twice, and both share
+//! the work. To begin anew, remove that file.
 
 mod support;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use gradus::Batch;
@@ -49,16 +55,26 @@ fn objective(trial: &mut Trial, train: &Dataset, validation: &Dataset) -> Result
     Ok(accuracy)
 }
 
-/// Rounds of random search, each in the narrowed space of the one before.
-pub(crate) fn search(train: &Dataset, seed: u64, trials: usize, progress: bool) -> Result<Study, Error> {
+/// Where a study is written down, and what its trials hang on besides their points.
+pub(crate) struct Log<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) about: String,
+}
+
+/// Rounds of random search, each in the narrowed space of the one before; with a log, they are told of as well.
+pub(crate) fn search(train: &Dataset, seed: u64, trials: usize, log: Option<Log<'_>>) -> Result<Study, Error> {
     let (train, validation) = train.take(ROWS)?.shuffle(&mut gradus::rng(seed)).split(0.2)?;
     let space = Space::new().log_uniform("learning_rate", 1e-6..1e-2).log_uniform("weight_decay", 1e-8..1e-4);
-    let mut study = Study::maximize(space, seed)?.progress(progress);
+    let told = log.is_some();
+    let mut study = Study::maximize(space, seed)?.progress(told);
+    if let Some(log) = log {
+        study = study.about(log.about).log(log.path)?;
+    }
     for round in 1..=ROUNDS {
         study.random(trials, |trial| objective(trial, &train, &validation))?;
         if round < ROUNDS {
             let narrowing = study.narrow(0.2)?;
-            if progress {
+            if told {
                 println!("{narrowing}");
             }
         }
@@ -78,7 +94,16 @@ pub(crate) fn scores(study: &Study, round: usize) -> Vec<f64> {
 
 fn run(arguments: &Arguments) -> Outcome {
     let data = arguments.load()?;
-    let study = search(&data.train, arguments.seed, arguments.steps(100, 8), true)?;
+    let trials = arguments.steps(100, 8);
+    let quick = if arguments.quick { "_quick" } else { "" };
+    let path = arguments.file(&format!("hyperparameter_search_seed{}{quick}.jsonl", arguments.seed))?;
+    match path.exists() {
+        true => println!("goes on with the trials in {}; remove it to begin anew", path.display()),
+        false => println!("trials go to {}", path.display()),
+    }
+    let about = format!("{}; {UPDATES} updates on {ROWS} rows, rounds of {trials}", data.about);
+    let study = search(&data.train, arguments.seed, trials, Some(Log { path: &path, about }))?;
+    study.notes().iter().for_each(|note| println!("{note}"));
 
     println!("the 20 best of {} trials:\n\n{}", study.trials().len(), study.table(20));
     let mut table = Table::new(&["round", "trials", "best", "median", "worst"]);
@@ -140,7 +165,10 @@ fn dimensions(study: &Study) -> Figure {
             Mark::dots(points.collect::<Vec<_>>(), PALETTE[round - 1])
         });
         let share = importance.iter().find(|(own, _)| *own == name).map(|(_, share)| percent(*share));
-        let title = format!("explains {} of round 1", share.unwrap_or("too little to tell".into()));
+        let title = match share {
+            Some(share) => format!("alone explains {share} of round 1's ranking"),
+            None => "too few trials to say how much it explains".into(),
+        };
         Panel::new(title, axis.log(), Axis::new("validation accuracy").range(0.0, 1.0)).with(rounds.collect::<Vec<_>>())
     };
     let panels = vec![

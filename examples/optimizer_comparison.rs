@@ -13,12 +13,10 @@ mod support;
 
 use std::process::ExitCode;
 
-use gradus::Batch;
 use gradus::prelude::*;
 use support::figure::{Axis, Figure, Mark, PALETTE, Panel};
-use support::{Arguments, Outcome, Progress, draw, mean, percent, smooth, table::Table};
-
-const BATCH: usize = 128;
+use support::race::{Run, race};
+use support::{Arguments, Outcome, mean, percent, smooth, table::Table};
 
 /// The rules at the book's learning rates.
 pub(crate) fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f32>>)> {
@@ -30,39 +28,14 @@ pub(crate) fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer<f32>>)> {
     ]
 }
 
-/// What one optimizer did.
-pub(crate) struct Run {
-    pub(crate) optimizer: &'static str,
-    /// Of each step's batch, after the step.
-    pub(crate) losses: Vec<f64>,
-    pub(crate) test_accuracy: f64,
-}
-
 pub(crate) fn compare(train: &Dataset, test: &Dataset, seed: u64, steps: usize) -> Result<Vec<Run>, Error> {
     let mut rng = gradus::rng(seed);
-    let (inputs, outputs) = (train.width(), train.classes());
     let mut arms = Vec::new();
     for (name, optimizer) in optimizers() {
-        let net = Sequential::<f32>::mlp(inputs, &[100; 4], outputs).build(&mut rng)?;
-        arms.push((name, net, Trainer::new(SoftmaxCrossEntropy, optimizer), Vec::new()));
+        let net = Sequential::<f32>::mlp(train.width(), &[100; 4], train.classes()).build(&mut rng)?;
+        arms.push((name, net, optimizer));
     }
-
-    let mut batch = Batch::default();
-    let mut progress = Progress::new("training", steps);
-    for step in 1..=steps {
-        let rows = draw(train.len(), BATCH, &mut rng);
-        let sample = train.select(&rows)?;
-        for (_, net, trainer, losses) in &mut arms {
-            train.gather(&rows, &mut batch);
-            trainer.step(net, &mut batch)?;
-            losses.push(net.loss(&SoftmaxCrossEntropy, &sample)?);
-        }
-        progress.set(step);
-    }
-
-    arms.into_iter()
-        .map(|(optimizer, net, _, losses)| Ok(Run { optimizer, losses, test_accuracy: net.accuracy(test)? }))
-        .collect()
+    race(arms, (train, test), steps, &mut rng)
 }
 
 fn run(arguments: &Arguments) -> Outcome {
@@ -80,7 +53,7 @@ fn run(arguments: &Arguments) -> Outcome {
     for run in &runs {
         let loss = |&mark: &usize| format!("{:.4}", mean(run.losses[mark - steps / 20..mark].iter().copied()));
         let losses = marks.iter().map(loss);
-        table.row([run.optimizer.to_string()].into_iter().chain(losses).chain([percent(run.test_accuracy)]));
+        table.row([run.name.to_string()].into_iter().chain(losses).chain([percent(run.test_accuracy)]));
     }
     println!("loss after the step, mean over the {} steps up to the one named:\n\n{table}", steps / 20);
 
@@ -89,7 +62,7 @@ fn run(arguments: &Arguments) -> Outcome {
         "optimizer,step,loss",
         runs.iter().flat_map(|run| {
             let losses = run.losses.iter().zip(1..);
-            losses.map(|(loss, step)| format!("{},{step},{loss}", run.optimizer))
+            losses.map(|(loss, step)| format!("{},{step},{loss}", run.name))
         }),
     )?;
     arguments.svg("optimizer_comparison.svg", &picture(&runs, steps))
@@ -101,7 +74,7 @@ fn picture(runs: &[Run], steps: usize) -> Figure {
     let x = Axis::new("step").range(0.0, steps as f64);
     let y = Axis::new(&format!("loss (mean over {window} steps)")).log();
     let curves = runs.iter().zip(PALETTE).map(|(run, color)| Mark::line(smooth(&run.losses, window), color));
-    Figure::single(title, Panel::new("", x, y).with(curves)).legend(runs.iter().map(|run| run.optimizer).zip(PALETTE))
+    Figure::single(title, Panel::new("", x, y).with(curves)).legend(runs.iter().map(|run| run.name).zip(PALETTE))
 }
 
 fn main() -> ExitCode {

@@ -257,8 +257,8 @@ impl Scene {
         Panel::new(name, Axis::new("x").range(self.x.0, self.x.1), Axis::new("y").range(self.y.0, self.y.1))
             .with(lines.map(|line| Mark::thin(line, GREY)))
             .with([
+                Mark::Dots { points: vec![(self.minimum[0], self.minimum[1])], color: BLACK, size: 4 },
                 Mark::line(path.iter().take_while(inside).map(|&[x, y]| (x, y)), color),
-                Mark::Note { at: (self.minimum[0], self.minimum[1]), text: "+".into() },
             ])
     }
 }

@@ -90,8 +90,10 @@ fn run(arguments: &Arguments) -> Outcome {
 
     let curves = |which: fn(&Record) -> f64| {
         let runs = runs.iter().zip(PALETTE);
-        runs.map(move |((_, records, _), color)| {
-            Mark::line(records.iter().map(move |record| (record.epoch as f64, which(record))), color)
+        // The first lies under the second, and is wider so that it shows.
+        runs.zip([5, 2, 2]).map(move |(((_, records, _), color), width)| {
+            let points = records.iter().map(|record| (record.epoch as f64, which(record)));
+            Mark::Line { points: points.collect(), color, width }
         })
     };
     let units = Panel::new("distinct units of 100, layer 1", Axis::new("epoch"), Axis::new("units").range(0.0, 105.0));

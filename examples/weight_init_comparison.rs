@@ -13,23 +13,13 @@ mod support;
 
 use std::process::ExitCode;
 
-use gradus::Batch;
 use gradus::prelude::*;
 use support::figure::{Axis, Figure, Mark, PALETTE, Panel};
-use support::{Arguments, Outcome, Progress, draw, mean, percent, smooth, table::Table};
-
-const BATCH: usize = 128;
+use support::race::{Run, race};
+use support::{Arguments, Outcome, mean, percent, smooth, table::Table};
 
 pub(crate) const INITS: [(&str, Init); 3] =
     [("std 0.01", Init::Normal(0.01)), ("Xavier", Init::Xavier), ("He", Init::He)];
-
-/// What came of one way to begin.
-pub(crate) struct Run {
-    pub(crate) init: &'static str,
-    /// Of each step's batch, after the step.
-    pub(crate) losses: Vec<f64>,
-    pub(crate) test_accuracy: f64,
-}
 
 pub(crate) fn compare(train: &Dataset, test: &Dataset, seed: u64, steps: usize) -> Result<Vec<Run>, Error> {
     let mut rng = gradus::rng(seed);
@@ -37,25 +27,9 @@ pub(crate) fn compare(train: &Dataset, test: &Dataset, seed: u64, steps: usize) 
     for (name, init) in INITS {
         let hidden = (0..4).fold(Sequential::<f32>::input(train.width()), |net, _| net.affine(100, init).relu());
         let net = hidden.affine(train.classes(), init).build(&mut rng)?;
-        arms.push((name, net, Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: 0.01 }), Vec::new()));
+        arms.push((name, net, SGD { learning_rate: 0.01 }));
     }
-
-    let mut batch = Batch::default();
-    let mut progress = Progress::new("training", steps);
-    for step in 1..=steps {
-        let rows = draw(train.len(), BATCH, &mut rng);
-        let sample = train.select(&rows)?;
-        for (_, net, trainer, losses) in &mut arms {
-            train.gather(&rows, &mut batch);
-            trainer.step(net, &mut batch)?;
-            losses.push(net.loss(&SoftmaxCrossEntropy, &sample)?);
-        }
-        progress.set(step);
-    }
-
-    arms.into_iter()
-        .map(|(init, net, _, losses)| Ok(Run { init, losses, test_accuracy: net.accuracy(test)? }))
-        .collect()
+    race(arms, (train, test), steps, &mut rng)
 }
 
 fn run(arguments: &Arguments) -> Outcome {
@@ -68,13 +42,13 @@ fn run(arguments: &Arguments) -> Outcome {
     for run in &runs {
         let loss = |end: usize| format!("{:.4}", mean(run.losses[end - window..end].iter().copied()));
         let first = format!("{:.4}", run.losses[0]);
-        table.row([run.init.to_string(), first, loss(steps / 2), loss(steps), percent(run.test_accuracy)]);
+        table.row([run.name.to_string(), first, loss(steps / 2), loss(steps), percent(run.test_accuracy)]);
     }
     println!("loss after the step, mean over {window} steps:\n\n{table}");
 
     let rows = runs
         .iter()
-        .flat_map(|run| run.losses.iter().zip(1..).map(move |(loss, step)| format!("{},{step},{loss}", run.init)));
+        .flat_map(|run| run.losses.iter().zip(1..).map(move |(loss, step)| format!("{},{step},{loss}", run.name)));
     arguments.csv("weight_init_comparison.csv", "init,step,loss", rows)?;
 
     let window = (steps / 50).max(1);

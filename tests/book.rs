@@ -160,7 +160,7 @@ fn small_weights_do_not_learn_where_he_does() {
     let runs = weight_init_comparison::compare(&train, &test, 1, 800).unwrap();
     let last: Vec<f64> = runs.iter().map(|run| mean(run.losses[700..].iter().copied())).collect();
     assert!((last[0] - 10_f64.ln()).abs() < 0.01, "std 0.01, Xavier, He: {last:?}");
-    assert!(last[2] < last[1] && last[2] < 0.3, "std 0.01, Xavier, He: {last:?}");
+    assert!(2.0 * last[2] < last[1] && last[2] < 0.3, "std 0.01, Xavier, He: {last:?}");
 }
 
 #[test]
@@ -266,18 +266,23 @@ fn backpropagation_is_right_and_a_bug_shows() {
 #[test]
 fn nets_together_and_passes_together_are_better() {
     let (train, test) = digits();
-    let found = ensemble::compare(&train, &test, 1, 5, 20).unwrap();
-    let (alone, together) = (mean(found.alone.iter().copied()), found.together[4]);
-    println!("alone {alone:.4}, together {together:.4}, passes {:?}, plain {:.4}", found.passes, found.plain);
-    assert!(together > alone - 0.002);
-    let (first, last) = (found.passes[0].1, found.passes[6].1);
-    assert!(last > first + 0.02 && (last - found.plain).abs() < 0.04);
+    // Of one ensemble of five, luck may make as much as being five.
+    let seeds: Vec<_> = (0..4).map(|seed| ensemble::compare(&train, &test, seed, 5, 20).unwrap()).collect();
+    let alone = mean(seeds.iter().flat_map(|found| found.alone.iter().copied()));
+    let together = mean(seeds.iter().map(|found| found.together[4]));
+    println!("alone {alone:.4}, together {together:.4}");
+    assert!(together > alone + 0.005, "alone {alone:.4}, together {together:.4}");
+    for found in &seeds {
+        let (first, last) = (found.passes[0].1, found.passes[6].1);
+        println!("passes {:?}, plain {:.4}", found.passes, found.plain);
+        assert!(last > first + 0.02 && (last - found.plain).abs() < 0.04);
+    }
 }
 
 #[test]
 fn a_narrowed_search_is_better() {
     let (train, _) = digits();
-    let study = hyperparameter_search::search(&train, 1, 12, false).unwrap();
+    let study = hyperparameter_search::search(&train, 1, 12, None).unwrap();
     let median = |round| hyperparameter_search::scores(&study, round)[6];
     assert!(median(3) > median(1) + 0.1, "median of round 1 {}, of round 3 {}", median(1), median(3));
     assert!(study.best().unwrap().point.f64("learning_rate") > 1e-3);
@@ -305,7 +310,7 @@ fn mnist_optimizers() {
     let seeds: Vec<_> = seeds.collect();
     let mut comparison = Comparison::default();
     for (arm, (losses, accuracy)) in book.into_iter().enumerate() {
-        let name = seeds[0][arm].optimizer;
+        let name = seeds[0][arm].name;
         for (w, figures) in losses.into_iter().enumerate() {
             let ours: Vec<f64> = seeds.iter().map(|runs| windows(&runs[arm].losses)[w]).collect();
             comparison.hold(&format!("{name}, loss {}", WINDOWS[w]), &ours, figures, 10);
@@ -334,7 +339,7 @@ fn mnist_initial_weights() {
     let seeds: Vec<_> = (0..5).map(|seed| weight_init_comparison::compare(train, test, seed, 2000).unwrap()).collect();
     let mut comparison = Comparison::default();
     for (arm, (losses, accuracy)) in book.into_iter().enumerate() {
-        let name = seeds[0][arm].init;
+        let name = seeds[0][arm].name;
         for (w, (figure, sd)) in losses.into_iter().enumerate() {
             let ours: Vec<f64> = seeds.iter().map(|runs| windows(&runs[arm].losses)[w]).collect();
             // The book's figures have four decimals.
@@ -478,7 +483,7 @@ fn mnist_dropout() {
 #[test]
 fn mnist_search() {
     let Some((train, _)) = mnist() else { return };
-    let study = hyperparameter_search::search(train, 0, 100, false).unwrap();
+    let study = hyperparameter_search::search(train, 0, 100, None).unwrap();
     let ranking = study.ranking();
     let first: Vec<_> = ranking.iter().filter(|trial| trial.round == 1).collect();
     assert!(first[..5].iter().all(|trial| trial.point.f64("learning_rate") > 1e-3));

@@ -225,12 +225,14 @@ impl Panel {
         let (width, height) = area.dim_in_pixel();
         let x = Ticks { marks: self.x.ticks(x, (width / 75).max(3) as usize), ends: x };
         let y = Ticks { marks: self.y.ticks(y, (height / 45).max(2) as usize), ends: y };
-        let mut builder = ChartBuilder::on(area);
+        // The title above the margin, so that the uppermost number of the axis does not reach into it.
+        let titled = match self.title.as_str() {
+            "" => area.clone(),
+            title => area.titled(title, (FONT, TEXT + 1).into_font())?,
+        };
+        let mut builder = ChartBuilder::on(&titled);
         builder.margin(6).margin_right(16);
         builder.x_label_area_size(self.x.room(26)).y_label_area_size(self.y.room(38));
-        if !self.title.is_empty() {
-            builder.caption(&self.title, (FONT, TEXT + 1).into_font());
-        }
         let mut chart = builder.build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()

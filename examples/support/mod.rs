@@ -6,6 +6,8 @@
 
 pub mod contour;
 pub mod figure;
+pub mod overfit;
+pub mod race;
 pub mod table;
 
 use std::fmt::Display;

@@ -142,8 +142,9 @@ where
     let narrow = p.n <= FEW_COLUMNS;
     let by_column = p.a_col != 1;
     let pack_a = !narrow || (by_column && !(p.a_row == 1 && spread::<F>(p.a_col)));
-    let pack_b = p.b_col != 1 || (p.m > FEW_ROWS && !(narrow && spread::<F>(p.b_row)));
-    // In place, a row of a panel touches one more cache line.
+    // In place, a row of a panel touches one more cache line, which is little for a wide one.
+    let wide = width * size_of::<F>() >= 3 * 64;
+    let pack_b = p.b_col != 1 || (p.m > FEW_ROWS && !(wide && narrow && spread::<F>(p.b_row)));
     let row_bytes = width * size_of::<F>() + if pack_b { 0 } else { 64 };
     let depth = part(p.k, panel_bytes(L::N * size_of::<F>()) / row_bytes, 1);
     let room_b = if pack_b { PANELS * width * depth } else { width * depth };
@@ -209,7 +210,7 @@ impl Slab {
                 let last = (columns - 1) / width * width;
                 if self.pack_b {
                     pack::panels::<F, L, V>(b, (p.b_row, p.b_col), (self.depth, columns), room_b);
-                } else if columns % L::N > 0 {
+                } else if !columns.is_multiple_of(L::N) {
                     // Tiles read whole registers of b.
                     pack::panels::<F, L, V>(b.add(last), (p.b_row, 1), (self.depth, columns - last), room_b);
                 }

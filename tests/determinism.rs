@@ -49,11 +49,11 @@ fn all() -> String {
     [
         run::<f32, _>("Adam", Adam::default(), large, 300),
         run::<f64, _>("Adam in f64", Adam::default(), large, 300),
-        run::<f32, _>("SGD", SGD::default(), [300, 600, 400], 128),
-        run::<f32, _>("Momentum", Momentum::default(), [300, 600, 400], 128),
-        run::<f32, _>("AdaGrad", AdaGrad::default(), [300, 600, 400], 128),
+        run::<f32, _>("SGD", SGD::default(), [300, 600, 400], 256),
+        run::<f32, _>("Momentum", Momentum::default(), [300, 600, 400], 256),
+        run::<f32, _>("AdaGrad", AdaGrad::default(), [300, 600, 400], 256),
         // More rows than columns: another way to split.
-        run::<f32, _>("many rows", Adam::default(), [20, 130, 70], 3000),
+        run::<f32, _>("many rows", Adam::default(), [40, 260, 140], 3000),
     ]
     .join("\n")
 }

@@ -206,7 +206,7 @@ mod tests {
     /// Shapes above the size that is shared, so that with several threads the shares are in several hands.
     #[test]
     fn shared_products_have_the_same_bits() {
-        for (m, k, n) in [(130, 400, 111), (1000, 500, 10), (97, 2000, 200)] {
+        for (m, k, n) in [(430, 500, 111), (2200, 1000, 10), (97, 800, 300)] {
             let (a, b, bias) = (numbers::<f32>((m, k), 1), numbers::<f32>((k, n), 2), numbers::<f32>((1, n), 3));
             let (at, bt) = (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
             let mut rows = Array2::zeros((m, n));

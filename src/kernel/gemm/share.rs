@@ -6,13 +6,13 @@ use super::engines::Engine;
 use crate::kernel::simd::Level;
 use crate::kernel::threads;
 
-/// Multiplications from which a second thread pays.
-const WORTH: usize = 4 << 20;
+/// Multiplications from which a second thread pays: some 200 µs of one, against waking the other and sharing caches.
+const WORTH: usize = 16 << 20;
 /// Rows and columns of the smallest share: whole tiles and panels of every shape.
 const ROWS: usize = 16;
 const COLUMNS: usize = 48;
 /// Shares a thread: large ones waste less on packing, small ones less on waiting for the last.
-const SHARES: usize = 2;
+const SHARES: usize = 4;
 
 /// # Safety
 /// As for [`Engine::product`].

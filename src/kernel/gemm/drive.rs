@@ -54,8 +54,8 @@ const BLOCK: usize = 272 << 10;
 const ROWS: usize = 4096;
 /// Up to this many rows, packing b costs more than it saves.
 const FEW_ROWS: usize = 16;
-/// Up to this many columns, packing a or b costs more than it saves, unless their rows collide in the cache.
-pub(super) const FEW_COLUMNS: usize = 256;
+/// Up to this many bytes of a row of c, packing a or b costs more than it saves, unless their rows collide in the cache.
+const NARROW: usize = 512;
 
 /// A cache line.
 #[derive(Clone, Copy)]
@@ -139,7 +139,7 @@ where
         return unsafe { one_row::<F, L>(p, tiles.rows) };
     }
     let width = V * L::N;
-    let narrow = p.n <= FEW_COLUMNS;
+    let narrow = p.n * size_of::<F>() <= NARROW;
     let by_column = p.a_col != 1;
     let pack_a = !narrow || (by_column && !(p.a_row == 1 && spread::<F>(p.a_col)));
     // In place, a row of a panel touches one more cache line, which is little for a wide one.

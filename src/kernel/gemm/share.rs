@@ -1,7 +1,7 @@
 //! A product shared among threads: by rows of c or by columns. Never over k, so the sums are the same on any number of
 //! threads.
 
-use super::drive::{FEW_COLUMNS, Product};
+use super::drive::Product;
 use super::engines::Engine;
 use crate::kernel::simd::Level;
 use crate::kernel::threads;
@@ -11,6 +11,8 @@ const WORTH: usize = 16 << 20;
 /// Rows and columns of the smallest share: whole tiles and panels of every shape.
 const ROWS: usize = 16;
 const COLUMNS: usize = 48;
+/// Up to this many columns it is the rows that are shared.
+const FEW_COLUMNS: usize = 256;
 /// Shares a thread: large ones waste less on packing, small ones less on waiting for the last.
 const SHARES: usize = 4;
 

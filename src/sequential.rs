@@ -329,7 +329,8 @@ pub(crate) fn classes<F: Scalar>(output: &Array2<F>) -> Vec<usize> {
 
 /// How many rows of outputs have their largest value at the right class; `None` where a target is no class.
 pub(crate) fn correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Option<usize> {
-    let output = output.as_slice().expect("standard layout").chunks_exact(output.ncols());
+    let output = output.as_standard_layout();
+    let output = output.as_slice().expect("just made so").chunks_exact(output.ncols());
     match targets {
         Targets::Labels { labels, .. } => {
             Some(output.zip(labels).filter(|(row, label)| is_class(row, **label)).count())

@@ -7,6 +7,7 @@ mod mask;
 mod math;
 mod reduce;
 pub(crate) mod simd;
+mod sweep;
 mod threads;
 
 pub(crate) use blocks::{BLOCK, CHUNK, blocks, row_chunks};
@@ -17,3 +18,4 @@ pub(crate) use math::Kernel;
 pub use math::{exp, sigmoid, tanh};
 pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums, sum_of_squares};
 pub use simd::vectorize;
+pub use sweep::sweep;

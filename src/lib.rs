@@ -31,7 +31,7 @@
 //! | files | [`Sequential::save`], [`Sequential::load`]; [`Trainer::checkpoint_every`], [`Trainer::resume`], [`Monitor`]; `onnx` (a feature) |
 //! | checking your own layers | [`check`] |
 //! | errors | [`Error`] |
-//! | numbers | [`Scalar`], [`rng`](rng()), [`vectorize`] |
+//! | numbers | [`Scalar`], [`rng`](rng()), [`vectorize`], [`sweep`] |
 //!
 //! # Conventions
 //!
@@ -63,7 +63,7 @@ pub use data::{Batch, Batches, Dataset, Digits, Idx, KFold, Normalizer, Targets,
 pub use ensemble::Ensemble;
 pub use error::Error;
 pub use init::Init;
-pub use kernel::vectorize;
+pub use kernel::{sweep, vectorize};
 pub use layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Role, Sigmoid, Tanh};
 pub use loss::{BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, softmax};
 pub use optim::{

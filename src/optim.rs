@@ -49,7 +49,8 @@ pub use weight_decay::WeightDecay;
 ///
 /// A rule owns its hyper-parameters and no state; [`Updater`] owns the state, counts the steps, and gives every
 /// rule weight decay, clipping, schedules, threads, saving and resuming. Rules go into a table as
-/// `Box<dyn Optimizer<F>>`, which is a rule itself. One of your own:
+/// `Box<dyn Optimizer<F>>`, which is a rule itself. One of your own (with [`sweep`](crate::sweep) in place of its loop it
+/// is as fast as those here):
 ///
 /// ```
 /// use gradus::{Optimizer, Updater};

@@ -49,19 +49,16 @@ impl<F: Scalar> Optimizer<F> for AdaBelief<F> {
     }
 
     fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [m, s] = slots else { unreachable!("two slots") };
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let rate = self.learning_rate / correction(beta1, step);
         let root = F::one() / correction(beta2, step).sqrt();
-        kernel::vectorize(move || {
-            for (((p, &g), m), s) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(s.iter_mut()) {
-                let g = bounded(g, limit);
-                *m = beta1 * *m + rest1 * g;
-                let stray = g - *m;
-                *s = beta2 * *s + rest2 * stray * stray + epsilon;
-                *p -= rate * *m / (s.sqrt() * root + epsilon);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [m, s]| {
+            let g = bounded(g, limit);
+            let m = beta1 * m + rest1 * g;
+            let stray = g - m;
+            let s = beta2 * s + rest2 * stray * stray + epsilon;
+            (p - rate * m / (s.sqrt() * root + epsilon), [m, s])
         });
     }
 

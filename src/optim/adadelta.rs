@@ -46,17 +46,14 @@ impl<F: Scalar> Optimizer<F> for AdaDelta<F> {
     }
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [h, s] = slots else { unreachable!("two slots") };
         let (lr, decay, epsilon) = (self.learning_rate, self.decay, self.epsilon);
         let (rest, limit) = (F::one() - decay, square_limit());
-        kernel::vectorize(move || {
-            for (((p, &g), h), s) in param.iter_mut().zip(grad).zip(h.iter_mut()).zip(s.iter_mut()) {
-                let g = bounded(g, limit);
-                *h = decay * *h + rest * g * g;
-                let d = (*s + epsilon).sqrt() / (*h + epsilon).sqrt() * g;
-                *s = decay * *s + rest * d * d;
-                *p -= lr * d;
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [h, s]| {
+            let g = bounded(g, limit);
+            let h = decay * h + rest * g * g;
+            let d = (s + epsilon).sqrt() / (h + epsilon).sqrt() * g;
+            let s = decay * s + rest * d * d;
+            (p - lr * d, [h, s])
         });
     }
 

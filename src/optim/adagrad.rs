@@ -43,14 +43,11 @@ impl<F: Scalar> Optimizer<F> for AdaGrad<F> {
     }
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [h] = slots else { unreachable!("one slot") };
         let (lr, epsilon, limit) = (self.learning_rate, self.epsilon, square_limit());
-        kernel::vectorize(move || {
-            for ((p, &g), h) in param.iter_mut().zip(grad).zip(h.iter_mut()) {
-                let g = bounded(g, limit);
-                *h += g * g;
-                *p -= lr * g / (h.sqrt() + epsilon);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [h]| {
+            let g = bounded(g, limit);
+            let h = h + g * g;
+            (p - lr * g / (h.sqrt() + epsilon), [h])
         });
     }
 

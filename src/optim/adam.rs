@@ -68,26 +68,21 @@ impl<F: Scalar> Optimizer<F> for Adam<F> {
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let rate = self.learning_rate / correction(beta1, step);
         let root = F::one() / correction(beta2, step).sqrt();
-        match slots {
-            [m, v] => kernel::vectorize(move || {
-                for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
-                    let g = bounded(g, limit);
-                    *m = beta1 * *m + rest1 * g;
-                    *v = beta2 * *v + rest2 * g * g;
-                    *p -= rate * *m / (v.sqrt() * root + epsilon);
-                }
-            }),
-            [m, v, largest] => kernel::vectorize(move || {
-                let state = m.iter_mut().zip(v.iter_mut()).zip(largest.iter_mut());
-                for ((p, &g), ((m, v), largest)) in param.iter_mut().zip(grad).zip(state) {
-                    let g = bounded(g, limit);
-                    *m = beta1 * *m + rest1 * g;
-                    *v = beta2 * *v + rest2 * g * g;
-                    *largest = if *largest > *v { *largest } else { *v };
-                    *p -= rate * *m / (largest.sqrt() * root + epsilon);
-                }
-            }),
-            _ => unreachable!("two slots, or three"),
+        if self.amsgrad {
+            kernel::sweep(param, grad, slots, move |p, g, [m, v, largest]| {
+                let g = bounded(g, limit);
+                let m = beta1 * m + rest1 * g;
+                let v = beta2 * v + rest2 * g * g;
+                let largest = if largest > v { largest } else { v };
+                (p - rate * m / (largest.sqrt() * root + epsilon), [m, v, largest])
+            });
+        } else {
+            kernel::sweep(param, grad, slots, move |p, g, [m, v]| {
+                let g = bounded(g, limit);
+                let m = beta1 * m + rest1 * g;
+                let v = beta2 * v + rest2 * g * g;
+                (p - rate * m / (v.sqrt() * root + epsilon), [m, v])
+            });
         }
     }
 

@@ -48,16 +48,13 @@ impl<F: Scalar> Optimizer<F> for AdaMax<F> {
     }
 
     fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [m, u] = slots else { unreachable!("two slots") };
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest, rate) = (F::one() - beta1, self.learning_rate / correction(beta1, step));
-        kernel::vectorize(move || {
-            for (((p, &g), m), u) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(u.iter_mut()) {
-                *m = beta1 * *m + rest * g;
-                let (kept, new) = (beta2 * *u, g.abs() + epsilon);
-                *u = if kept > new { kept } else { new };
-                *p -= rate * (*m / *u);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [m, u]| {
+            let m = beta1 * m + rest * g;
+            let (kept, new) = (beta2 * u, g.abs() + epsilon);
+            let u = if kept > new { kept } else { new };
+            (p - rate * (m / u), [m, u])
         });
     }
 

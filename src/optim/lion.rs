@@ -45,16 +45,13 @@ impl<F: Scalar> Optimizer<F> for Lion<F> {
     }
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [m] = slots else { unreachable!("one slot") };
         let (lr, beta1, beta2) = (self.learning_rate, self.beta1, self.beta2);
         let (rest1, rest2) = (F::one() - beta1, F::one() - beta2);
-        kernel::vectorize(move || {
-            for ((p, &g), m) in param.iter_mut().zip(grad).zip(m.iter_mut()) {
-                let c = beta1 * *m + rest1 * g;
-                // `signum` of zero is one; of NaN it is NaN.
-                *p -= if c == F::zero() { c } else { lr * c.signum() };
-                *m = beta2 * *m + rest2 * g;
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [m]| {
+            let c = beta1 * m + rest1 * g;
+            // `signum` of zero is one; of NaN it is NaN.
+            let step = if c == F::zero() { c } else { lr * c.signum() };
+            (p - step, [beta2 * m + rest2 * g])
         });
     }
 

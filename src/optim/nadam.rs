@@ -73,18 +73,15 @@ impl<F: Scalar> Optimizer<F> for NAdam<F> {
     }
 
     fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [m, v] = slots else { unreachable!("two slots") };
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let (of_g, of_m) = self.rates(step);
         let root = F::one() / correction(beta2, step).sqrt();
-        kernel::vectorize(move || {
-            for (((p, &g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
-                let g = bounded(g, limit);
-                *m = beta1 * *m + rest1 * g;
-                *v = beta2 * *v + rest2 * g * g;
-                *p -= (of_g * g + of_m * *m) / (v.sqrt() * root + epsilon);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [m, v]| {
+            let g = bounded(g, limit);
+            let m = beta1 * m + rest1 * g;
+            let v = beta2 * v + rest2 * g * g;
+            (p - (of_g * g + of_m * m) / (v.sqrt() * root + epsilon), [m, v])
         });
     }
 

@@ -45,15 +45,12 @@ impl<F: Scalar> Optimizer<F> for Nesterov<F> {
     }
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [v] = slots else { unreachable!("one slot") };
         let (gain, rate) = self.form.gain_and_rate(self.learning_rate);
         let momentum = self.momentum;
-        kernel::vectorize(move || {
-            for ((p, &g), v) in param.iter_mut().zip(grad).zip(v.iter_mut()) {
-                let g = gain * g;
-                *v = momentum * *v + g;
-                *p -= rate * (g + momentum * *v);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [v]| {
+            let g = gain * g;
+            let v = momentum * v + g;
+            (p - rate * (g + momentum * v), [v])
         });
     }
 

@@ -63,25 +63,16 @@ impl<F: Scalar> Optimizer<F> for RAdam<F> {
     }
 
     fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [m, v] = slots else { unreachable!("two slots") };
         let (beta1, beta2, epsilon) = (self.beta1, self.beta2, self.epsilon);
         let (rest1, rest2, limit) = (F::one() - beta1, F::one() - beta2, square_limit());
         let rate = self.learning_rate / correction(beta1, step);
         let rectification = self.rectification(step);
-        kernel::vectorize(move || {
-            for ((&g, m), v) in grad.iter().zip(m.iter_mut()).zip(v.iter_mut()) {
-                let g = bounded(g, limit);
-                *m = beta1 * *m + rest1 * g;
-                *v = beta2 * *v + rest2 * g * g;
-            }
-            if let Some(r) = rectification {
-                let rate = rate * r;
-                for ((p, &m), &v) in param.iter_mut().zip(m.iter()).zip(v.iter()) {
-                    *p -= rate * m / (v.sqrt() + epsilon);
-                }
-            } else {
-                param.iter_mut().zip(m.iter()).for_each(|(p, &m)| *p -= rate * m);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [m, v]| {
+            let g = bounded(g, limit);
+            let m = beta1 * m + rest1 * g;
+            let v = beta2 * v + rest2 * g * g;
+            let scale = rectification.map_or(F::one(), |r| r / (v.sqrt() + epsilon));
+            (p - rate * scale * m, [m, v])
         });
     }
 

@@ -46,15 +46,12 @@ impl<F: Scalar> Optimizer<F> for RMSProp<F> {
     }
 
     fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let [h] = slots else { unreachable!("one slot") };
         let (lr, decay, epsilon) = (self.learning_rate, self.decay, self.epsilon);
         let (rest, limit) = (F::one() - decay, square_limit());
-        kernel::vectorize(move || {
-            for ((p, &g), h) in param.iter_mut().zip(grad).zip(h.iter_mut()) {
-                let g = bounded(g, limit);
-                *h = decay * *h + rest * g * g;
-                *p -= lr * g / (h.sqrt() + epsilon);
-            }
+        kernel::sweep(param, grad, slots, move |p, g, [h]| {
+            let g = bounded(g, limit);
+            let h = decay * h + rest * g * g;
+            (p - lr * g / (h.sqrt() + epsilon), [h])
         });
     }
 

@@ -31,13 +31,9 @@ impl<F: Scalar> Default for SGD<F> {
 }
 
 impl<F: Scalar> Optimizer<F> for SGD<F> {
-    fn update(&self, _step: u64, param: &mut [F], grad: &[F], _slots: &mut [&mut [F]]) {
+    fn update(&self, _step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
         let lr = self.learning_rate;
-        kernel::vectorize(move || {
-            for (p, &g) in param.iter_mut().zip(grad) {
-                *p -= lr * g;
-            }
-        });
+        kernel::sweep(param, grad, slots, move |p, g, []| (p - lr * g, []));
     }
 
     fn learning_rate(&self) -> F {

@@ -19,3 +19,4 @@ pub use math::{exp, sigmoid, tanh};
 pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums, sum_of_squares};
 pub use simd::vectorize;
 pub use sweep::sweep;
+pub(crate) use threads::beside;

@@ -220,16 +220,22 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         let mut history = self.begin(net, train.len())?;
         let steps = self.steps_per_epoch(train.len());
         let progress = Progress::new(self.progress, self.epochs, steps);
-        let (mut order, mut batch) = (Vec::new(), Batch::default());
+        let (mut order, mut batch, mut next) = (Vec::new(), Batch::default(), Batch::default());
         for number in history.epochs.len() + 1..=self.epochs {
             self.draw(train.len(), steps, &mut order);
             let mut tally = Tally::default();
-            for rows in order.chunks(self.batch_size) {
-                train.gather(rows, &mut batch);
-                let (loss, right) = self.take_step(net, &mut batch).map_err(|error| with_history(error, &history))?;
+            let mut batches = order.chunks(self.batch_size).peekable();
+            train.gather(batches.peek().expect("an epoch has a batch"), &mut batch);
+            while let Some(rows) = batches.next() {
+                let numbers = rows.len() * train.width();
+                let gather = || batches.peek().into_iter().for_each(|rows| train.gather(rows, &mut next));
+                let step = || self.take_step(net, &mut batch);
+                let (loss, right) =
+                    kernel::beside(numbers, gather, step).map_err(|error| with_history(error, &history))?;
                 history.losses.push(loss);
                 tally.add(rows.len(), loss, right);
                 progress.step(number, loss);
+                std::mem::swap(&mut batch, &mut next);
             }
             let record = self.record(number, &tally, net)?;
             self.updater.observe(record.validation_loss.unwrap_or(record.loss));

@@ -16,7 +16,7 @@ pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;
 pub(crate) use math::Kernel;
 pub use math::{exp, sigmoid, tanh};
-pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums, sum_of_squares};
+pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums, max, sum, sum_of_squares};
 pub use simd::vectorize;
 pub use sweep::sweep;
 pub(crate) use threads::beside;

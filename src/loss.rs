@@ -187,14 +187,14 @@ pub fn softmax<F: Scalar>(logits: Array2<F>) -> Array2<F> {
 /// `x <- x - max x`.
 #[inline(always)]
 fn below_max<F: Scalar>(x: &mut [F]) {
-    let max = x.iter().fold(F::neg_infinity(), |max, &x| if x > max { x } else { max });
+    let max = kernel::max(x);
     x.iter_mut().for_each(|x| *x -= max);
 }
 
 /// `x <- x / Σ x`; gives `ln Σ x`.
 #[inline(always)]
 fn over_sum<F: Scalar>(x: &mut [F]) -> F {
-    let sum = x.iter().fold(F::zero(), |sum, &x| sum + x);
+    let sum = kernel::sum(x);
     let scale = F::one() / sum;
     x.iter_mut().for_each(|x| *x *= scale);
     sum.ln()

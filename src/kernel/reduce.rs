@@ -8,21 +8,21 @@ use crate::scalar::Scalar;
 /// Sums kept side by side: enough to fill the widest registers twice.
 const LANES: usize = 32;
 
-/// Σ f(x), `x[i]` going to sum `i mod 32`; the sums are not yet joined.
+/// `start` joined with the elements of x, `x[i]` into lane `i mod 32`; the lanes are not yet joined.
 #[inline(always)]
-fn lane_sums<F: Scalar>(x: &[F], f: impl Fn(F) -> F) -> [F; LANES] {
+fn lanes<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> [F; LANES] {
     vectorize(
         #[inline(always)]
         move || {
-            let mut lanes = [F::zero(); LANES];
+            let mut lanes = [start; LANES];
             let (chunks, rest) = x.as_chunks::<LANES>();
             for chunk in chunks {
                 for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                    *lane += f(x);
+                    *lane = join(*lane, x);
                 }
             }
             for (lane, &x) in lanes.iter_mut().zip(rest) {
-                *lane += f(x);
+                *lane = join(*lane, x);
             }
             lanes
         },
@@ -31,12 +31,33 @@ fn lane_sums<F: Scalar>(x: &[F], f: impl Fn(F) -> F) -> [F; LANES] {
 
 /// Σ x².
 pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    lane_sums(x, |x| x * x).iter().map(|lane| lane.as_f64()).sum()
+    lanes(x, F::zero(), |sum, x| sum + x * x).iter().map(|lane| lane.as_f64()).sum()
 }
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
 pub(crate) fn all_finite<F: Scalar>(x: &[F]) -> bool {
-    lane_sums(x, |x| x * F::zero()).iter().all(|&lane| lane == F::zero())
+    lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero())
+}
+
+/// All elements joined, one after another where they are few.
+#[inline(always)]
+fn joined<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> F {
+    if x.len() < 2 * LANES {
+        return x.iter().fold(start, |all, &x| join(all, x));
+    }
+    lanes(x, start, &join).into_iter().fold(start, join)
+}
+
+/// Σ x.
+#[inline(always)]
+pub(crate) fn sum<F: Scalar>(x: &[F]) -> F {
+    joined(x, F::zero(), |sum, x| sum + x)
+}
+
+/// The largest element; what is none is passed over.
+#[inline(always)]
+pub(crate) fn max<F: Scalar>(x: &[F]) -> F {
+    joined(x, F::neg_infinity(), |max, x| if x > max { x } else { max })
 }
 
 /// `out[j] = scale Σᵢ f(x[i, j], j)`, `x: (N, width)`, from the first row to the last; the sums stay in registers.
@@ -131,6 +152,25 @@ mod tests {
             let x = numbers(n);
             let plain = x.iter().map(|x| x * x).sum::<f64>();
             assert!((sum_of_squares(&x) - plain).abs() <= 1e-13 * plain, "{n}");
+        }
+    }
+
+    #[test]
+    fn sums_and_maxima_take_every_element() {
+        for n in [0, 1, 10, 63, 64, 65, 1000] {
+            let mut x = numbers(n);
+            let plain = x.iter().sum::<f64>();
+            assert!((sum(&x) - plain).abs() <= 1e-13 * n as f64, "{n}");
+            assert_eq!(max(&x), x.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            for at in 0..n {
+                let kept = std::mem::replace(&mut x[at], 5.0);
+                assert_eq!(max(&x), 5.0);
+                x[at] = 1e9;
+                assert!((sum(&x) - plain - 1e9).abs() < 4.0, "{at} of {n}");
+                x[at] = f64::NAN;
+                assert!(max(&x) < 5.0 && sum(&x).is_nan());
+                x[at] = kept;
+            }
         }
     }
 

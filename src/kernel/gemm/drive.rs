@@ -44,7 +44,7 @@ pub(super) struct Tiles<F: 'static, const R: usize, const V: usize> {
 
 /// Bytes of a panel of b. Much of it streams from the second-level cache; what a deep panel saves is visits to c.
 const fn panel_bytes(register: usize) -> usize {
-    if register >= 64 { 90 << 10 } else { 25 << 10 }
+    if register >= 64 { 96 << 10 } else { 25 << 10 }
 }
 /// Panels of b that are packed at a time: whole cache lines of every row, and few visits to its page.
 const PANELS: usize = 4;

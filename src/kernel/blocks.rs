@@ -8,7 +8,7 @@ use crate::scalar::Scalar;
 /// Elements a block: a block of everything a rule touches stays in the cache.
 pub(crate) const BLOCK: usize = 2048;
 /// Elements a thread takes at a time; from twice as many on, a second thread pays.
-const PIECE: usize = 32 * BLOCK;
+pub(super) const PIECE: usize = 32 * BLOCK;
 /// The most slots a rule may have.
 const SLOTS: usize = 8;
 

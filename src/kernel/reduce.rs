@@ -1,8 +1,11 @@
 //! Sums in an order that is written down, so that their bits depend on nothing else.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use ndarray::Array2;
 
-use super::vectorize;
+use super::blocks::PIECE;
+use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
 /// Sums kept side by side: enough to fill the widest registers twice.
@@ -36,7 +39,13 @@ pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
 pub(crate) fn all_finite<F: Scalar>(x: &[F]) -> bool {
-    lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero())
+    let finite = |x| lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero());
+    if x.len() < 2 * PIECE {
+        return finite(x);
+    }
+    let all = AtomicBool::new(true);
+    threads::each(x.chunks(PIECE), |piece| _ = all.fetch_and(finite(piece), Relaxed));
+    all.into_inner()
 }
 
 /// All elements joined, one after another where they are few.
@@ -188,6 +197,13 @@ mod tests {
             }
         }
         assert!(all_finite::<f64>(&[]));
+        let mut x = vec![1.0_f32; 3 * PIECE];
+        assert!(all_finite(&x));
+        for at in [0, PIECE, 3 * PIECE - 1] {
+            x[at] = f32::NAN;
+            assert!(!all_finite(&x), "NaN at {at}");
+            x[at] = 0.0;
+        }
     }
 
     #[test]

@@ -1,9 +1,91 @@
 //! Work for several threads.
 
-/// How many threads there are.
 #[cfg(feature = "parallel")]
-pub(super) fn count() -> usize {
-    rayon::current_num_threads()
+pub(crate) use shared::beside;
+#[cfg(feature = "parallel")]
+pub(super) use shared::{count, each};
+
+#[cfg(feature = "parallel")]
+mod shared {
+    use std::cell::Cell;
+    use std::sync::{Mutex, OnceLock};
+
+    use rayon::{ThreadPool, ThreadPoolBuilder};
+
+    thread_local! {
+        /// Whether this thread is at work on a share: shares are not shared again.
+        static AT_WORK: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Says that this thread is at work for as long as it is kept.
+    struct AtWork;
+
+    impl AtWork {
+        fn begin() -> Self {
+            AT_WORK.set(true);
+            Self
+        }
+    }
+
+    impl Drop for AtWork {
+        fn drop(&mut self) {
+            AT_WORK.set(false);
+        }
+    }
+
+    /// How many threads there are for work that is not a share itself: as many as rayon would take.
+    pub(crate) fn count() -> usize {
+        if AT_WORK.get() { 1 } else { rayon::current_num_threads() }
+    }
+
+    /// All of them but the one that asks for help: were there one more, they would get into each other's way.
+    fn helpers() -> &'static ThreadPool {
+        static HELPERS: OnceLock<ThreadPool> = OnceLock::new();
+        HELPERS.get_or_init(|| {
+            let name = |i| format!("gradus {i}");
+            ThreadPoolBuilder::new()
+                .num_threads(count() - 1)
+                .thread_name(name)
+                .build()
+                .expect("a thread can be started")
+        })
+    }
+
+    /// Calls `work` on every item, on [`count`] threads at most: this one begins at once and the others help when they
+    /// wake up.
+    ///
+    /// What an item computes must not depend on who takes it, or when.
+    pub(crate) fn each<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
+        let threads = count();
+        if threads < 2 {
+            return items.for_each(work);
+        }
+        let items = Mutex::new(items);
+        let take = || items.lock().expect("taking an item does not panic").next();
+        let work = || {
+            let _at_work = AtWork::begin();
+            std::iter::from_fn(take).for_each(&work);
+        };
+        helpers().in_place_scope(|scope| {
+            (1..threads).for_each(|_| scope.spawn(|_| work()));
+            work();
+        });
+    }
+
+    /// Numbers from which copying them aside pays: some 20 µs from memory, against waking the other thread.
+    const WORTH: usize = 64 << 10;
+
+    /// Does both, at the same time if there is another thread and `aside`, which copies so many `numbers`, is worth it.
+    pub(crate) fn beside<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+        if numbers < WORTH || count() < 2 {
+            aside();
+            return work();
+        }
+        helpers().in_place_scope(|scope| {
+            scope.spawn(|_| aside());
+            work()
+        })
+    }
 }
 
 /// How many threads there are: this one.
@@ -12,48 +94,10 @@ pub(super) fn count() -> usize {
     1
 }
 
-/// Calls `work` on every item, on [`count`] threads at most: this one begins at once and the others help when they
-/// wake up, so nothing waits for them but the items they took.
-///
-/// What an item computes must not depend on who takes it, or when.
-#[cfg(feature = "parallel")]
-pub(super) fn each<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
-    use std::sync::Mutex;
-
-    let threads = count();
-    if threads < 2 {
-        return items.for_each(work);
-    }
-    let items = Mutex::new(items);
-    let take = || items.lock().expect("taking an item does not panic").next();
-    let work = || std::iter::from_fn(take).for_each(&work);
-    rayon::in_place_scope(|scope| {
-        (1..threads).for_each(|_| scope.spawn(|_| work()));
-        work();
-    });
-}
-
 /// Calls `work` on every item.
 #[cfg(not(feature = "parallel"))]
 pub(super) fn each<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
     items.for_each(work);
-}
-
-/// Numbers from which copying them aside pays: some 20 µs from memory, against waking the other thread.
-#[cfg(feature = "parallel")]
-const WORTH: usize = 64 << 10;
-
-/// Does both, at the same time if there is another thread and `aside`, which copies so many `numbers`, is worth it.
-#[cfg(feature = "parallel")]
-pub(crate) fn beside<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
-    if numbers < WORTH || count() < 2 {
-        aside();
-        return work();
-    }
-    rayon::in_place_scope(|scope| {
-        scope.spawn(|_| aside());
-        work()
-    })
 }
 
 /// Does both.
@@ -61,4 +105,38 @@ pub(crate) fn beside<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl 
 pub(crate) fn beside<T>(_numbers: usize, aside: impl FnOnce(), work: impl FnOnce() -> T) -> T {
     aside();
     work()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    #[test]
+    fn every_item_is_taken_once_also_within_items() {
+        let sums: Vec<_> = (0..40).map(|_| AtomicUsize::new(0)).collect();
+        each(sums.iter().enumerate(), |(i, sum)| {
+            assert_eq!(count(), 1, "a share is not shared again");
+            each(0..i, |_| _ = sum.fetch_add(1, Relaxed));
+        });
+        assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i));
+    }
+
+    #[test]
+    fn a_share_that_panics_leaves_the_threads_as_they_were() {
+        let before = count();
+        let panics = || each(0..100, |i| assert!(i < 50));
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert_eq!(count(), before);
+    }
+
+    #[test]
+    fn both_are_done_whatever_they_are_worth() {
+        for numbers in [0, usize::MAX] {
+            let mut aside = 0;
+            assert_eq!(beside(numbers, || aside = 1, || 2), 2);
+            assert_eq!(aside, 1);
+        }
+    }
 }

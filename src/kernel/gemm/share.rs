@@ -13,24 +13,23 @@ const ROWS: usize = 16;
 const COLUMNS: usize = 48;
 /// Up to this many columns it is the rows that are shared.
 const FEW_COLUMNS: usize = 256;
-/// Shares a thread: large ones waste less on packing, small ones less on waiting for the last.
-const SHARES: usize = 4;
 
 /// # Safety
 /// As for [`Engine::product`].
 pub(super) unsafe fn product<F: Engine>(level: Level, p: &Product<F>) {
-    // What is not shared is packed by every thread: b is small, or a is.
+    // What is not shared is packed for every share: b is small, or a is, and a thread has but one.
     let by_rows = p.a_col != 1 || p.n <= FEW_COLUMNS;
     let (length, unit) = if by_rows { (p.m, ROWS) } else { (p.n, COLUMNS) };
     if threads::count() < 2 || p.m * p.n * p.k < WORTH || length < 2 * unit {
         // SAFETY: the caller's promise.
         return unsafe { F::product(level, p) };
     }
-    let share = length.div_ceil(SHARES * threads::count()).next_multiple_of(unit);
+    let share = length.div_ceil(threads::count()).next_multiple_of(unit);
     let shares = (0..length).step_by(share).map(|from| part(p, by_rows, from, share.min(length - from)));
     // SAFETY: the shares lie within the product and their parts of c do not overlap.
     threads::each(shares, |share| unsafe { F::product(level, &share) });
 }
+
 /// Rows or columns `from..from + length` of c.
 fn part<F: Copy>(p: &Product<F>, by_rows: bool, from: usize, length: usize) -> Product<F> {
     let rows = from as isize;

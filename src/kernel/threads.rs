@@ -75,11 +75,13 @@ mod shared {
     /// Numbers from which copying them aside pays: some 20 µs from memory, against waking the other thread.
     const WORTH: usize = 64 << 10;
 
-    /// Does both, at the same time if there is another thread and `aside`, which copies so many `numbers`, is worth it.
+    /// Does both, at the same time if there is another thread and `aside`, which copies so many `numbers`, is worth it;
+    /// else `aside` comes last, so that what it copied is still in the cache afterwards.
     pub(crate) fn beside<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
         if numbers < WORTH || count() < 2 {
+            let done = work();
             aside();
-            return work();
+            return done;
         }
         helpers().in_place_scope(|scope| {
             scope.spawn(|_| aside());
@@ -103,8 +105,9 @@ pub(super) fn each<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
 /// Does both.
 #[cfg(not(feature = "parallel"))]
 pub(crate) fn beside<T>(_numbers: usize, aside: impl FnOnce(), work: impl FnOnce() -> T) -> T {
+    let done = work();
     aside();
-    work()
+    done
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use ndarray::{Array2, s};
 use rand::Rng;
 
 use crate::error::{Error, require};
+use crate::kernel;
 use crate::scalar::Scalar;
 
 pub use batches::{Batch, Batches};
@@ -371,9 +372,14 @@ fn gather_rows<F: Scalar>(from: &Array2<F>, indices: &[usize], to: &mut Array2<F
     let (mut values, _) = std::mem::take(to).into_raw_vec_and_offset();
     values.clear();
     values.reserve(indices.len() * width);
-    for &row in indices {
+    let at = |row: usize| {
         assert!(row < from.nrows(), "row {row} of a data set of {} rows was asked for", from.nrows());
-        values.extend_from_slice(&all[row * width..(row + 1) * width]);
+        &all[row * width..(row + 1) * width]
+    };
+    for (i, &row) in indices.iter().enumerate() {
+        // Rows in random order come from memory.
+        indices.get(i + 2).into_iter().for_each(|&soon| kernel::prefetch(at(soon)));
+        values.extend_from_slice(at(row));
     }
     *to = Array2::from_shape_vec((indices.len(), width), values).expect("a row for each index");
 }

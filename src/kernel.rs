@@ -17,6 +17,7 @@ pub(crate) use mask::dropout_mask;
 pub(crate) use math::Kernel;
 pub use math::{exp, sigmoid, tanh};
 pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums, max, sum, sum_of_squares};
+pub(crate) use simd::prefetch;
 pub use simd::vectorize;
 pub use sweep::sweep;
 pub(crate) use threads::beside;

@@ -44,16 +44,23 @@ fn with_avx2<R>(pass: impl FnOnce() -> R) -> R {
     pass()
 }
 
-/// Asks for the cache line at an address, which may be any; nothing is read.
+/// Asks for numbers ahead of time.
 #[inline(always)]
-pub(super) fn prefetch(at: *const u8) {
+pub(crate) fn prefetch<F>(soon: &[F]) {
+    prefetch_at(soon.as_ptr().cast(), size_of_val(soon));
+}
+
+/// Asks for the cache lines of `bytes` bytes from an address on, which may be any; nothing is read.
+#[inline(always)]
+pub(super) fn prefetch_at(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which every x86-64 processor knows and no address makes fail.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    for line in (0..bytes).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, which every x86-64 processor knows and no address makes fail.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
+    let _ = (from, bytes);
 }
 
 /// The instruction sets that code is compiled for.

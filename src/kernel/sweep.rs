@@ -1,6 +1,6 @@
 //! A formula on every element of parameters, gradients and state, in one pass over memory.
 
-use super::simd::{prefetch, vectorize};
+use super::simd::{prefetch_at, vectorize};
 use crate::scalar::Scalar;
 
 /// Elements that are computed before any of them is written, so that the compiler knows that no result is an operand.
@@ -80,8 +80,7 @@ fn run<F: Scalar, const N: usize>(
 /// Asks for what will be computed soon.
 #[inline(always)]
 fn ahead<F>(run: &[F; RUN]) {
-    let from = run.as_ptr().cast::<u8>().wrapping_add(AHEAD);
-    (0..size_of_val(run)).step_by(64).for_each(|line| prefetch(from.wrapping_add(line)));
+    prefetch_at(run.as_ptr().cast::<u8>().wrapping_add(AHEAD), size_of_val(run));
 }
 
 #[cfg(test)]

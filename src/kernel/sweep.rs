@@ -27,6 +27,7 @@ const AHEAD: usize = 4096;
 /// # Panics
 /// There are not as many slots as the rule takes, or not everything is of one length.
 #[inline(always)]
+#[track_caller]
 pub fn sweep<F: Scalar, const N: usize>(
     param: &mut [F],
     grad: &[F],
@@ -34,7 +35,9 @@ pub fn sweep<F: Scalar, const N: usize>(
     rule: impl Fn(F, F, [F; N]) -> (F, [F; N]),
 ) {
     let count = slots.len();
-    let Ok(slots) = <&mut [&mut [F]; N]>::try_from(slots) else { panic!("a rule for {N} slots, found {count}") };
+    let Ok(slots) = <&mut [&mut [F]; N]>::try_from(slots) else {
+        panic!("the rule takes {N} slots, its `slots()` made {count}")
+    };
     let length = param.len();
     assert!(grad.len() == length && slots.iter().all(|slot| slot.len() == length), "all of a sweep has one length");
     vectorize(
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a rule for 1 slots, found 0")]
+    #[should_panic(expected = "the rule takes 1 slots, its `slots()` made 0")]
     fn slots_are_counted() {
         sweep(&mut [0.0_f32], &[0.0], &mut [], |p, _, [h]| (p, [h]));
     }

@@ -97,6 +97,7 @@ mod tests {
     use ndarray::{Array, s};
 
     use super::*;
+    use crate::kernel::threads::with_three;
 
     const SHAPES: [(usize, usize, usize); 21] = [
         (1, 1, 1),
@@ -216,13 +217,13 @@ mod tests {
                 rows.row_mut(i).assign(&row.row(0));
             }
             let mut c = Array2::zeros((m, n));
-            affine(&a, &b, &bias, &mut c);
+            with_three(|| affine(&a, &b, &bias, &mut c));
             assert_eq!(c, rows);
             let none = Array2::zeros((1, n));
             affine(&a, &b, &none, &mut rows);
-            weight_gradient(&at, &b, &mut c);
+            with_three(|| weight_gradient(&at, &b, &mut c));
             assert_eq!(c, rows);
-            input_gradient(&a, &bt, &mut c);
+            with_three(|| input_gradient(&a, &bt, &mut c));
             assert_eq!(c, rows);
         }
     }

@@ -110,6 +110,14 @@ pub(crate) fn beside<T>(_numbers: usize, aside: impl FnOnce(), work: impl FnOnce
     done
 }
 
+/// Runs `test` as where there are three threads, on any machine.
+#[cfg(test)]
+pub(super) fn with_three<T: Send>(test: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "parallel")]
+    let test = || rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap().install(test);
+    test()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -119,26 +127,31 @@ mod tests {
     #[test]
     fn every_item_is_taken_once_also_within_items() {
         let sums: Vec<_> = (0..40).map(|_| AtomicUsize::new(0)).collect();
-        each(sums.iter().enumerate(), |(i, sum)| {
-            assert_eq!(count(), 1, "a share is not shared again");
-            each(0..i, |_| _ = sum.fetch_add(1, Relaxed));
+        with_three(|| {
+            assert_eq!(count(), if cfg!(feature = "parallel") { 3 } else { 1 });
+            each(sums.iter().enumerate(), |(i, sum)| {
+                assert_eq!(count(), 1, "a share is not shared again");
+                each(0..i, |_| _ = sum.fetch_add(1, Relaxed));
+            });
         });
         assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i));
     }
 
     #[test]
     fn a_share_that_panics_leaves_the_threads_as_they_were() {
-        let before = count();
-        let panics = || each(0..100, |i| assert!(i < 50));
-        assert!(std::panic::catch_unwind(panics).is_err());
-        assert_eq!(count(), before);
+        with_three(|| {
+            let before = count();
+            let panics = || each(0..100, |i| assert!(i < 50));
+            assert!(std::panic::catch_unwind(panics).is_err());
+            assert_eq!(count(), before);
+        });
     }
 
     #[test]
     fn both_are_done_whatever_they_are_worth() {
         for numbers in [0, usize::MAX] {
             let mut aside = 0;
-            assert_eq!(beside(numbers, || aside = 1, || 2), 2);
+            assert_eq!(with_three(|| beside(numbers, || aside = 1, || 2)), 2);
             assert_eq!(aside, 1);
         }
     }

@@ -1,7 +1,10 @@
 //! Networks learn.
 
-use gradus::ndarray::{Array2, arr1, array};
+use std::collections::BTreeSet;
+
+use gradus::ndarray::{Array2, ShapeBuilder, arr1, array};
 use gradus::prelude::*;
+use gradus::{Sampling, Targets};
 
 /// The promise of the README: held-out accuracy of at least 95 % within 30 epochs.
 #[test]
@@ -28,6 +31,98 @@ fn digits_are_learnt() -> Result<(), Error> {
     println!("{net}\n{:?}", history.epochs.last());
     assert!(net.accuracy(&test)? >= 0.95, "{:?}", history.epochs);
     Ok(())
+}
+
+/// Writes down the first number and the label of every row of every batch, and asks for no step.
+#[derive(Debug, Default)]
+struct Spy(std::sync::Mutex<Vec<Vec<(usize, usize)>>>);
+
+impl Loss<f32> for &Spy {
+    fn value(&self, _: &Array2<f32>, _: &Targets<f32>) -> f64 {
+        0.0
+    }
+    fn value_and_grad(&self, output: Array2<f32>, targets: &Targets<f32>) -> (f64, Array2<f32>) {
+        let Targets::Labels { labels, .. } = targets else { panic!("labels were given") };
+        assert_eq!(output.nrows(), labels.len());
+        self.0
+            .lock()
+            .unwrap()
+            .push(output.column(0).iter().map(|&id| id as usize).zip(labels.iter().copied()).collect());
+        (0.0, Array2::zeros(output.raw_dim()))
+    }
+}
+
+/// The batches of two epochs over 103 rows, of which row i begins with i and has the label i mod 3.
+fn batches(width: usize, sampling: Sampling) -> Vec<Vec<(usize, usize)>> {
+    let rows = Array2::from_shape_fn((103, width), |(i, j)| if j == 0 { i as f32 } else { 0.5 });
+    let data = Dataset::classification(rows, (0..103).map(|i| i % 3).collect(), 3).unwrap();
+    let first = Array2::from_shape_fn((width, 3), |(i, j)| if i + j == 0 { 1.0 } else { 0.0 });
+    let affine = Affine::from_parts(first, arr1(&[0.0; 3])).unwrap();
+    let mut net = Sequential::from_layers(width, vec![Box::new(affine)]).unwrap();
+    let spy = Spy::default();
+    let mut trainer = Trainer::new(&spy, SGD::default()).batch_size(10).epochs(2).sampling(sampling).progress(false);
+    trainer.fit(&mut net, &data).unwrap();
+    spy.0.into_inner().unwrap()
+}
+
+/// Of both widths: batches that another thread gathers meanwhile, and such that are not worth it.
+#[test]
+fn an_epoch_takes_every_row_once_with_its_label() {
+    for width in [3, 7000] {
+        let batches = batches(width, Sampling::Shuffled);
+        let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [[10; 10].as_slice(), &[3]].concat().repeat(2));
+        let epochs: Vec<_> = batches.chunks(11).map(<[_]>::concat).collect();
+        for epoch in &epochs {
+            assert_eq!(epoch.iter().map(|(id, _)| *id).collect::<BTreeSet<_>>(), (0..103).collect());
+            assert!(epoch.iter().all(|(id, label)| id % 3 == *label));
+        }
+        assert_ne!(epochs[0], epochs[1]);
+    }
+}
+
+#[test]
+fn rows_drawn_again_and_again_keep_their_labels() {
+    for width in [3, 7000] {
+        let batches = batches(width, Sampling::WithReplacement);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [10; 20]);
+        assert!(batches.iter().flatten().all(|(id, label)| id % 3 == *label));
+        assert!(batches.iter().collect::<BTreeSet<_>>().len() == 20, "a batch came twice");
+    }
+}
+
+/// Hands numbers on, column after column.
+#[derive(Debug)]
+struct Turned;
+
+impl Layer<f64> for Turned {
+    fn forward(&mut self, input: Array2<f64>) -> Array2<f64> {
+        self.infer(input)
+    }
+    fn backward(&mut self, grad: Array2<f64>) -> Array2<f64> {
+        grad
+    }
+    fn infer(&self, input: Array2<f64>) -> Array2<f64> {
+        let mut turned = Array2::zeros(input.raw_dim().f());
+        turned.assign(&input);
+        turned
+    }
+}
+
+#[test]
+fn a_last_layer_of_another_layout_trains_alike() {
+    let rows = Array2::from_shape_fn((30, 3), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+    let data = Dataset::classification(rows, (0..30).map(|i| i * i % 3).collect(), 3).unwrap();
+    let fit = |turned: bool| {
+        let mut layers: Vec<Box<dyn Layer<f64>>> = vec![Box::new(Affine::new(3, 3, Init::He, &mut rng(1)).unwrap())];
+        layers.extend(turned.then(|| Box::new(Turned) as Box<dyn Layer<f64>>));
+        let mut net = Sequential::from_layers(3, layers).unwrap();
+        let history = Trainer::new(SoftmaxCrossEntropy, SGD::default()).epochs(3).fit(&mut net, &data).unwrap();
+        history.epochs.iter().map(|epoch| (epoch.loss, epoch.accuracy)).collect::<Vec<_>>()
+    };
+    let plain = fit(false);
+    assert!(plain.iter().all(|(_, accuracy)| accuracy.is_some()));
+    assert_eq!(fit(true), plain);
 }
 
 /// A network that hands its rows on, each number times a weight of its own.

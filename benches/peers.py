@@ -118,14 +118,14 @@ def torch_cases(names, threads):
                 yield name + "/10000000", "PyTorch " + variant, median(lambda n: [opt.step() for _ in range(n)])
 
 
-def jax_update(name, np, jnp, jax):
+def jax_update(name, jnp, jax):
     rate = RATE[name]
+    slots = {"sgd": 0, "momentum": 1, "adagrad": 1, "adam": 2}[name]
     each = jax.tree_util.tree_map
 
     def state(p):
-        zeros = lambda: each(jnp.zeros_like, p)
-        return {"sgd": (), "momentum": (zeros(),), "adagrad": (zeros(),),
-                "adam": (zeros(), zeros(), jnp.zeros(()))}[name] if name != "sgd" else ()
+        zeros = tuple(each(jnp.zeros_like, p) for _ in range(slots))
+        return (*zeros, jnp.zeros(())) if name == "adam" else zeros
 
     def update(p, g, s):
         if name == "sgd":
@@ -154,7 +154,7 @@ def jax_cases(names):
             xs, ys = map(jnp.asarray, data(widths, batch, np))
             net = [dict(w=w, b=b) | (dict(g=np.ones(len(b), np.float32), s=np.zeros(len(b), np.float32)) if extra == "bn" else {})
                    for w, b in weights(widths, activation, np)]
-            state, update = jax_update(optimizer, np, jnp, jax)
+            state, update = jax_update(optimizer, jnp, jax)
 
             def loss(net, x, y, key):
                 for k, layer in enumerate(net):
@@ -212,7 +212,7 @@ def jax_cases(names):
 
             yield name, "JAX jit", median(lambda n: [predict(net, x).block_until_ready() for _ in range(n)])
         elif name in OPTIMIZERS:
-            state, update = jax_update(name, np, jnp, jax)
+            state, update = jax_update(name, jnp, jax)
             rng = np.random.default_rng(4)
             g = jnp.asarray(rng.standard_normal(10_000_000, dtype=np.float32) * 0.01)
             carry = [(jnp.asarray(rng.standard_normal(10_000_000, dtype=np.float32)),)]

@@ -372,14 +372,13 @@ fn gather_rows<F: Scalar>(from: &Array2<F>, indices: &[usize], to: &mut Array2<F
     let (mut values, _) = std::mem::take(to).into_raw_vec_and_offset();
     values.clear();
     values.reserve(indices.len() * width);
-    let at = |row: usize| {
-        assert!(row < from.nrows(), "row {row} of a data set of {} rows was asked for", from.nrows());
-        &all[row * width..(row + 1) * width]
-    };
     for (i, &row) in indices.iter().enumerate() {
+        assert!(row < from.nrows(), "row {row} of a data set of {} rows was asked for", from.nrows());
         // Rows in random order come from memory.
-        indices.get(i + 2).into_iter().for_each(|&soon| kernel::prefetch(at(soon)));
-        values.extend_from_slice(at(row));
+        if let Some(soon) = indices.get(i + 2).and_then(|&row| all.get(row * width..(row + 1) * width)) {
+            kernel::prefetch(soon);
+        }
+        values.extend_from_slice(&all[row * width..(row + 1) * width]);
     }
     *to = Array2::from_shape_vec((indices.len(), width), values).expect("a row for each index");
 }

@@ -228,7 +228,11 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             train.gather(batches.peek().expect("an epoch has a batch"), &mut batch);
             while let Some(rows) = batches.next() {
                 let numbers = rows.len() * train.width();
-                let gather = || batches.peek().into_iter().for_each(|rows| train.gather(rows, &mut next));
+                let gather = || {
+                    if let Some(rows) = batches.peek() {
+                        train.gather(rows, &mut next);
+                    }
+                };
                 let step = || self.take_step(net, &mut batch);
                 let (loss, right) =
                     kernel::beside(numbers, gather, step).map_err(|error| with_history(error, &history))?;

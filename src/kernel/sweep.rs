@@ -5,8 +5,7 @@ use crate::scalar::Scalar;
 
 /// Elements that are computed before any of them is written, so that the compiler knows that no result is an operand.
 const RUN: usize = 64;
-/// Bytes from what is computed to what is asked for: memory takes that long. Several streams at a time are more than
-/// processors see coming by themselves.
+/// Bytes from what is computed to what is asked for: memory takes that long.
 const AHEAD: usize = 4096;
 
 /// `(param, slots) ← rule(param, grad, slots)`, element by element, with the best instruction set this processor has.

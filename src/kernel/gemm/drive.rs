@@ -35,22 +35,23 @@ unsafe impl<F: Send> Send for Product<F> {}
 // SAFETY: as above.
 unsafe impl<F: Sync> Sync for Product<F> {}
 
-/// The code of an instruction set: tiles of up to `R` rows and `V` registers of columns, and single rows.
-pub(super) struct Tiles<F: 'static, const R: usize, const V: usize> {
+/// The code of an instruction set: tiles of up to `R` rows and `V` registers of columns, tiles of `T` rows and one
+/// register, and single rows.
+pub(super) struct Tiles<F: 'static, const R: usize, const V: usize, const T: usize> {
     /// For a with its columns side by side, and with its rows side by side.
     pub tiles: [[[TileFn<F>; V]; R]; 2],
+    pub tall: [TileFn<F>; 2],
     pub rows: &'static [RowFn<F>],
 }
 
-/// Bytes of a panel of b. Much of it streams from the second-level cache; what a deep panel saves is visits to c.
-/// 96 KiB are 512 rows of the widest panel: depths of 512 and 1024 come out even.
-const fn panel_bytes(register: usize) -> usize {
-    if register >= 64 { 96 << 10 } else { 25 << 10 }
+/// Bytes of a panel of b and of a block of a, by the size of a register. Panels stream from the second-level cache, and
+/// what a deep one saves is visits to c: 512 rows of the widest, 1024 of the others. Panel, block and the group of
+/// panels share that cache, which is half as large or less where registers are small.
+const fn sizes(register: usize) -> (usize, usize) {
+    if register >= 64 { (96 << 10, 272 << 10) } else { (64 << 10, 128 << 10) }
 }
-/// Panels of b that are packed at a time: whole cache lines of every row, and few visits to its page.
-const PANELS: usize = 4;
-/// Bytes of a block of a, half of a small second-level cache.
-const BLOCK: usize = 272 << 10;
+/// Bytes of a row of b that are packed at a time: whole cache lines of every row, and few passes over a.
+const GROUP: usize = 768;
 /// Rows of a that are packed at a time.
 const ROWS: usize = 4096;
 /// Up to this many rows, packing b costs more than it saves.
@@ -130,8 +131,10 @@ pub(super) unsafe fn turn_rest<F: Copy + Zero>(p: &Product<F>, lanes: usize, pro
 /// The processor has the instruction set of `L` and `tiles`; the pointers of `p` are good for its shape, which is
 /// not empty; c overlaps nothing else.
 #[inline(always)]
-pub(super) unsafe fn drive<F, L, const R: usize, const V: usize>(p: &Product<F>, tiles: &Tiles<F, R, V>)
-where
+pub(super) unsafe fn drive<F, L, const R: usize, const V: usize, const T: usize>(
+    p: &Product<F>,
+    tiles: &Tiles<F, R, V, T>,
+) where
     F: Copy + Zero,
     L: Lanes<F>,
 {
@@ -147,15 +150,16 @@ where
     let wide = width * size_of::<F>() >= 3 * 64;
     let pack_b = p.b_col != 1 || (p.m > FEW_ROWS && !(wide && narrow && spread::<F>(p.b_row)));
     let row_bytes = width * size_of::<F>() + if pack_b { 0 } else { 64 };
-    let depth = part(p.k, panel_bytes(L::N * size_of::<F>()) / row_bytes, 1);
-    let room_b = if pack_b { PANELS * width * depth } else { width * depth };
+    let (panel, _) = sizes(L::N * size_of::<F>());
+    let depth = part(p.k, panel / row_bytes, 1);
+    let room_b = if pack_b { GROUP / size_of::<F>() * depth } else { width * depth };
     let room_a = if pack_a { p.m.min(ROWS).next_multiple_of(R) * apart(depth) } else { 0 };
     with_room(room_b + room_a, |room: *mut F| {
         for i in (0..p.m).step_by(ROWS) {
             for k in (0..p.k).step_by(depth) {
                 let slab = Slab { i, k, rows: ROWS.min(p.m - i), depth: depth.min(p.k - k), by_column, pack_a, pack_b };
                 // SAFETY: the caller's promise; the slab lies within the product.
-                unsafe { slab.multiply::<F, L, R, V>(p, tiles, room, room.add(room_b)) };
+                unsafe { slab.multiply::<F, L, R, V, T>(p, tiles, room, room.add(room_b)) };
             }
         }
     });
@@ -176,15 +180,16 @@ impl Slab {
     /// # Safety
     /// As for [`drive`]; `room_b` and `room_a` have room for what is packed.
     #[inline(always)]
-    unsafe fn multiply<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize>(
+    unsafe fn multiply<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize, const T: usize>(
         &self,
         p: &Product<F>,
-        tiles: &Tiles<F, R, V>,
+        tiles: &Tiles<F, R, V, T>,
         room_b: *mut F,
         room_a: *mut F,
     ) {
-        let (width, shape) = (V * L::N, (self.rows, self.depth));
-        let block = part(self.rows, BLOCK / (self.depth * size_of::<F>()), R);
+        let (width, group, shape) = (V * L::N, GROUP / size_of::<F>(), (self.rows, self.depth));
+        let (_, block) = sizes(L::N * size_of::<F>());
+        let block = part(self.rows, block / (self.depth * size_of::<F>()), R);
         // SAFETY: every offset below is within the slab, and so within the arrays of `p` or the room.
         unsafe {
             let a = p.a.offset(self.i as isize * p.a_row + self.k as isize * p.a_col);
@@ -205,9 +210,9 @@ impl Slab {
                     (room_a.cast_const(), apart as isize, R as isize)
                 }
             };
-            for group in (0..p.n).step_by(PANELS * width) {
-                let columns = (PANELS * width).min(p.n - group);
-                let b = p.b.offset(self.k as isize * p.b_row + group as isize * p.b_col);
+            for first in (0..p.n).step_by(group) {
+                let columns = group.min(p.n - first);
+                let b = p.b.offset(self.k as isize * p.b_row + first as isize * p.b_col);
                 let last = (columns - 1) / width * width;
                 if self.pack_b {
                     pack::panels::<F, L, V>(b, (p.b_row, p.b_col), (self.depth, columns), room_b);
@@ -227,7 +232,7 @@ impl Slab {
                             (b.add(j), p.b_row)
                         };
                         let rows = from..self.rows.min(from + block);
-                        self.panel::<F, L, R, V>(p, tiles, a, b, rows, group + j..group + j + columns);
+                        self.panel::<F, L, R, V, T>(p, tiles, a, b, rows, first + j..first + j + columns);
                     }
                 }
             }
@@ -239,20 +244,28 @@ impl Slab {
     /// # Safety
     /// As for [`drive`]; a and b are the slab's and the panel's, packed or not, with the distance of their rows.
     #[inline(always)]
-    unsafe fn panel<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize>(
+    unsafe fn panel<F: Copy + Zero, L: Lanes<F>, const R: usize, const V: usize, const T: usize>(
         &self,
         p: &Product<F>,
-        tiles: &Tiles<F, R, V>,
+        tiles: &Tiles<F, R, V, T>,
         (a, a_row, a_step): (*const F, isize, isize),
         (b, b_row): (*const F, isize),
         rows: Range<usize>,
         columns: Range<usize>,
     ) {
         let registers = columns.len().div_ceil(L::N);
-        let rest = columns.len() - (registers - 1) * L::N;
-        let codes = &tiles.tiles[usize::from(self.by_column)];
-        for r in rows.clone().step_by(R) {
-            let height = R.min(rows.end - r);
+        let lanes = columns.len() - (registers - 1) * L::N;
+        let by_column = usize::from(self.by_column);
+        let strips = self.pack_a && self.by_column;
+        let code = |height: usize| tiles.tiles[by_column][height - 1][registers - 1];
+        // Each with a divisor that the compiler knows.
+        let (most, main, (whole, rest)) = match registers {
+            _ if strips => (R, code(R), (rows.len() / R, [rows.len() % R, 0])),
+            1 => (T, tiles.tall[by_column], heights(rows.len(), T, R)),
+            _ => (R, code(R), heights(rows.len(), R, R)),
+        };
+        let mut r = rows.start;
+        let mut tile = |height: usize, code: TileFn<F>| {
             // SAFETY: the tile lies within the slab.
             unsafe {
                 let c = p.c.offset((self.i + r) as isize * p.c_row).add(columns.start);
@@ -262,11 +275,24 @@ impl Slab {
                     _ => (c.cast_const(), p.c_row),
                 };
                 let a = a.offset(r as isize * a_row);
-                let tile = Tile { k: self.depth, a, a_step, b, b_row, start, start_row, c, c_row: p.c_row, rest };
-                codes[height - 1][registers - 1](&tile);
+                code(&Tile { k: self.depth, a, a_step, b, b_row, start, start_row, c, c_row: p.c_row, rest: lanes });
             }
-        }
+            r += height;
+        };
+        (0..whole).for_each(|_| tile(most, main));
+        rest.into_iter().filter(|&height| height > 0).for_each(|height| tile(height, code(height)));
     }
+}
+
+/// `n` rows as tiles of `most` and the heights of the last two, 0 where there is none. Two of nearly the same height and
+/// no low one, which would leave multipliers idle; none is higher than `full`.
+#[inline(always)]
+fn heights(n: usize, most: usize, full: usize) -> (usize, [usize; 2]) {
+    let (mut whole, mut rest) = (n / most, n % most);
+    if rest > 0 && most == full && whole > 0 {
+        (whole, rest) = (whole - 1, rest + most);
+    }
+    if rest > full { (whole, [rest.div_ceil(2), rest / 2]) } else { (whole, [rest, 0]) }
 }
 
 /// One row of c, at least a register wide: b is read where it is, all of k at once.
@@ -289,5 +315,26 @@ unsafe fn one_row<F: Copy, L: Lanes<F>>(p: &Product<F>, codes: &[RowFn<F>]) {
             let tile = Tile { k: p.k, a: p.a, a_step, b, b_row, start, start_row: 0, c, c_row: 0, rest: L::N };
             codes[columns.div_ceil(L::N) - 1](&tile, columns - L::N);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::heights;
+
+    #[test]
+    fn tiles_take_every_row_and_none_is_low_beside_a_full_one() {
+        for (most, full) in [(6, 6), (8, 8), (12, 6)] {
+            for n in 1..100 {
+                let (whole, [a, b]) = heights(n, most, full);
+                assert_eq!(whole * most + a + b, n);
+                assert!(a <= full && (b == 0 || a - b <= 1), "{n} of {most}: {whole}, {a}, {b}");
+                assert!(a + b == 0 || a + b >= full || whole == 0 || most > full, "{n} of {most}: {whole}, {a}, {b}");
+            }
+        }
+        assert_eq!(heights(128, 6, 6), (20, [4, 4]));
+        assert_eq!(heights(128, 12, 6), (10, [4, 4]));
+        assert_eq!(heights(12, 6, 6), (2, [0, 0]));
+        assert_eq!(heights(5, 6, 6), (0, [5, 0]));
     }
 }

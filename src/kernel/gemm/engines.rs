@@ -9,9 +9,9 @@ use crate::kernel::simd::Level;
 const ROW: usize = 14;
 
 /// A module with the code for one number type and one instruction set. The shape of its tile is what the registers
-/// hold: 6 × 2 of 16, 8 × 3 of 32.
+/// hold: 6 × 2 of 16, 8 × 3 of 32; the tile of one register is as tall as it takes to keep two multipliers busy.
 macro_rules! engine {
-    ($name:ident, $f:ty, $lanes:ty, [$($row:literal)*], $registers:tt $(, $features:literal)?) => {
+    ($name:ident, $f:ty, $lanes:ty, [$($row:literal)*], $registers:tt, $tall:literal $(, $features:literal)?) => {
         mod $name {
             use super::*;
 
@@ -32,19 +32,20 @@ macro_rules! engine {
                 row_of::<8>, row_of::<9>, row_of::<10>, row_of::<11>, row_of::<12>, row_of::<13>, row_of::<14>,
             ];
 
-            static TILES: Tiles<$f, { [$($row),*].len() }, { $registers.len() }> =
+            static TILES: Tiles<$f, { [$($row),*].len() }, { $registers.len() }, $tall> =
                 Tiles {
                     tiles: [
                         [$(tiles_of_row!($row, $registers, false)),*],
                         [$(tiles_of_row!($row, $registers, true)),*],
                     ],
+                    tall: [of::<$tall, 1, false>, of::<$tall, 1, true>],
                     rows: &ROWS,
                 };
 
             $(#[target_feature(enable = $features)])?
             unsafe fn plain(p: &Product<$f>) {
                 // SAFETY: the caller's promise.
-                unsafe { drive::<$f, $lanes, _, _>(p, &TILES) }
+                unsafe { drive::<$f, $lanes, _, _, _>(p, &TILES) }
             }
 
             /// # Safety
@@ -67,15 +68,15 @@ macro_rules! tiles_of_row {
 use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
 #[cfg(target_arch = "x86_64")]
-engine!(avx512_f32, f32, __m512, [1 2 3 4 5 6 7 8], [1, 2, 3], "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
+engine!(avx512_f32, f32, __m512, [1 2 3 4 5 6 7 8], [1, 2, 3], 8, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
 #[cfg(target_arch = "x86_64")]
-engine!(avx512_f64, f64, __m512d, [1 2 3 4 5 6 7 8], [1, 2, 3], "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
+engine!(avx512_f64, f64, __m512d, [1 2 3 4 5 6 7 8], [1, 2, 3], 8, "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma");
 #[cfg(target_arch = "x86_64")]
-engine!(avx2_f32, f32, __m256, [1 2 3 4 5 6], [1, 2], "avx2,fma");
+engine!(avx2_f32, f32, __m256, [1 2 3 4 5 6], [1, 2], 12, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-engine!(avx2_f64, f64, __m256d, [1 2 3 4 5 6], [1, 2], "avx2,fma");
-engine!(portable_f32, f32, Portable<f32>, [1 2 3 4 5 6], [1, 2]);
-engine!(portable_f64, f64, Portable<f64>, [1 2 3 4 5 6], [1, 2]);
+engine!(avx2_f64, f64, __m256d, [1 2 3 4 5 6], [1, 2], 12, "avx2,fma");
+engine!(portable_f32, f32, Portable<f32>, [1 2 3 4 5 6], [1, 2], 12);
+engine!(portable_f64, f64, Portable<f64>, [1 2 3 4 5 6], [1, 2], 12);
 
 /// The matrix product of a number type.
 pub(crate) trait Engine: Copy + Send + Sync + 'static {

@@ -18,17 +18,36 @@ pub(super) unsafe fn panels<F: Copy + Zero, L: Lanes<F>, const V: usize>(
     to: *mut F,
 ) {
     let width = V * L::N;
+    if b_col != 1 {
+        for j in (0..columns).step_by(width) {
+            let columns = width.min(columns - j);
+            // SAFETY: the caller's promise.
+            unsafe { turned::<F, L>(b.offset(j as isize * b_col), (b_row, b_col), (k, columns), to.add(j * k)) };
+        }
+        return;
+    }
+    for j in (0..columns).step_by(4 * width) {
+        // SAFETY: the caller's promise.
+        unsafe { four::<F, L, V>(b.add(j), b_row, (k, columns.min(j + 4 * width) - j), to.add(j * k)) };
+    }
+}
+
+/// Up to four panels of a b whose columns are side by side: so few that the loop over them is unrolled.
+///
+/// # Safety
+/// As for [`panels`].
+#[inline(always)]
+unsafe fn four<F: Copy + Zero, L: Lanes<F>, const V: usize>(
+    b: *const F,
+    b_row: isize,
+    (k, columns): (usize, usize),
+    to: *mut F,
+) {
+    let width = V * L::N;
     let (whole, rest) = (columns / width * width, columns % width);
     let padded = rest.next_multiple_of(L::N);
     // SAFETY: the caller's promise.
     unsafe {
-        if b_col != 1 {
-            for j in (0..columns).step_by(width) {
-                let columns = width.min(columns - j);
-                turned::<F, L>(b.offset(j as isize * b_col), (b_row, b_col), (k, columns), to.add(j * k));
-            }
-            return;
-        }
         for p in 0..k {
             let from = b.offset(p as isize * b_row);
             for j in (0..whole).step_by(width) {

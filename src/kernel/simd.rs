@@ -44,6 +44,16 @@ fn with_avx2<R>(pass: impl FnOnce() -> R) -> R {
     pass()
 }
 
+/// Whether the registers that are used have 512 bits.
+#[inline(always)]
+pub(super) fn wide() -> bool {
+    match Level::detected() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => true,
+        _ => false,
+    }
+}
+
 /// Asks for numbers ahead of time.
 #[inline(always)]
 pub(crate) fn prefetch<F>(soon: &[F]) {

@@ -1,16 +1,17 @@
 //! A formula on every element of parameters, gradients and state, in one pass over memory.
 
-use super::simd::{prefetch_at, vectorize};
+use super::simd::{prefetch_at, vectorize, wide};
 use crate::scalar::Scalar;
 
 /// Elements that are computed before any of them is written, so that the compiler knows that no result is an operand.
-const RUN: usize = 64;
-/// Bytes from what is computed to what is asked for: memory takes that long.
+const RUN: usize = 32;
+/// Bytes from what is computed to what is asked for: memory takes that long. Only where registers are wide: a processor
+/// with narrow ones asks for as much as it computes by itself, and asking twice costs it up to a fifth.
 const AHEAD: usize = 4096;
 
 /// `(param, slots) ← rule(param, grad, slots)`, element by element, with the best instruction set this processor has.
 ///
-/// What an [`Optimizer`](crate::Optimizer) does to a block, in one pass over memory that is asked for ahead of time. What
+/// What an [`Optimizer`](crate::Optimizer) does to a block, in one pass over memory. What
 /// the rule calls has to be inlined into it, as with [`vectorize`].
 ///
 /// ```
@@ -39,6 +40,7 @@ pub fn sweep<F: Scalar, const N: usize>(
     };
     let length = param.len();
     assert!(grad.len() == length && slots.iter().all(|slot| slot.len() == length), "all of a sweep has one length");
+    let wide = wide();
     vectorize(
         #[inline(always)]
         move || {
@@ -46,9 +48,11 @@ pub fn sweep<F: Scalar, const N: usize>(
             let (grads, grad_rest) = grad.as_chunks::<RUN>();
             let mut slots = slots.each_mut().map(|slot| slot.as_chunks_mut::<RUN>());
             for (i, (param, grad)) in params.iter_mut().zip(grads).enumerate() {
-                ahead(param);
-                ahead(grad);
-                slots.iter().for_each(|(runs, _)| ahead(&runs[i]));
+                if wide {
+                    ahead(param);
+                    ahead(grad);
+                    slots.iter().for_each(|(runs, _)| ahead(&runs[i]));
+                }
                 let kept;
                 (*param, kept) = run(&rule, param, grad, slots.each_ref().map(|(runs, _)| &runs[i]));
                 slots.iter_mut().zip(kept).for_each(|((runs, _), kept)| runs[i] = kept);

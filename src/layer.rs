@@ -277,6 +277,14 @@ pub(crate) fn standard<F: Scalar>(array: Array2<F>) -> Array2<F> {
     if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
 }
 
+/// Why a layer that takes so many inputs does not fit behind so many outputs.
+pub(crate) fn expect_inputs<F: Scalar>(layer: &impl Layer<F>, expected: usize, found: usize) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::Width { layer: layer.name(), after: "what is before it".into(), expected, found })
+}
+
 /// Stops a pass over rows that are not as wide as the layer's.
 #[track_caller]
 pub(crate) fn expect_columns(layer: &str, expected: usize, found: (usize, usize)) {

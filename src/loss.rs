@@ -24,9 +24,6 @@ use crate::scalar::Scalar;
 /// struct Absolute;
 ///
 /// impl<F: Scalar> Loss<F> for Absolute {
-///     fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
-///         self.value_and_grad(output.clone(), targets).0
-///     }
 ///     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
 ///         let Targets::Dense(t) = targets else { panic!("Absolute takes dense targets") };
 ///         let (difference, rows) = (output - t, F::of(t.nrows() as f64));
@@ -42,11 +39,13 @@ use crate::scalar::Scalar;
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub trait Loss<F: Scalar>: Debug + Send + Sync {
-    /// L of a batch of outputs `(N, out)`.
-    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64;
-
-    /// L and dL/d output, which takes the output's buffer.
+    /// L of a batch of outputs `(N, out)`, and dL/d output, which takes the output's buffer.
     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>);
+
+    /// L alone, of outputs that stay as they are.
+    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
+        self.value_and_grad(output.clone(), targets).0
+    }
 
     /// Why an output of this width cannot be held against these targets.
     ///
@@ -110,10 +109,6 @@ impl<F: Scalar, L: Loss<F> + ?Sized> Loss<F> for Box<L> {
 pub struct SoftmaxCrossEntropy;
 
 impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
-    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
-        self.value_and_grad(output.clone(), targets).0
-    }
-
     fn check(&self, width: usize, targets: &Targets<F>) -> Result<(), Error> {
         check_width(width, targets)?;
         check_targets(width, targets)
@@ -213,10 +208,6 @@ fn over_sum<F: Scalar>(x: &mut [F]) -> F {
 pub struct MeanSquaredError;
 
 impl<F: Scalar> Loss<F> for MeanSquaredError {
-    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
-        self.value_and_grad(output.clone(), targets).0
-    }
-
     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
         let two = F::of(2.0);
         mean_over_elements(output, targets, |y, t| ((y - t) * (y - t), two * (y - t)))
@@ -242,10 +233,6 @@ impl<F: Scalar> Loss<F> for MeanSquaredError {
 pub struct BinaryCrossEntropy;
 
 impl<F: Scalar> Loss<F> for BinaryCrossEntropy {
-    fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
-        self.value_and_grad(output.clone(), targets).0
-    }
-
     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
         mean_over_elements(output, targets, |x, t| {
             let loss = relu(x) - x * t + kernel::exp(-x.abs()).ln_1p();

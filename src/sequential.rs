@@ -10,7 +10,9 @@ use crate::data::{Dataset, Targets};
 use crate::error::Error;
 use crate::init::Init;
 use crate::kernel;
-use crate::layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Sigmoid, Tanh, standard};
+use crate::layer::{
+    Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Sigmoid, Tanh, expect_inputs, standard,
+};
 use crate::loss::{Loss, check_targets, softmax};
 use crate::rng::Generator;
 use crate::scalar::Scalar;
@@ -276,11 +278,8 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {
-        if input == self.input {
-            return Ok(self.output);
-        }
-        let (layer, after) = (self.name(), "what is before it".into());
-        Err(Error::Width { layer, after, expected: self.input, found: input })
+        expect_inputs(self, self.input, input)?;
+        Ok(self.output)
     }
 
     fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {

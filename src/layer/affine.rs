@@ -1,7 +1,7 @@
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use rand::Rng;
 
-use super::{Layer, Param, Role, expect_columns, expect_shape, resize, standard};
+use super::{Layer, Param, Role, expect_columns, expect_inputs, expect_shape, resize, standard};
 use crate::error::Error;
 use crate::init::Init;
 use crate::kernel;
@@ -136,12 +136,8 @@ impl<F: Scalar> Layer<F> for Affine<F> {
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {
-        let expected = self.inputs();
-        if input == expected {
-            Ok(self.outputs())
-        } else {
-            Err(Error::Width { layer: "Affine".into(), after: "what is before it".into(), expected, found: input })
-        }
+        expect_inputs(self, self.inputs(), input)?;
+        Ok(self.outputs())
     }
 
     fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {

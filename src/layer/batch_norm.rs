@@ -1,6 +1,6 @@
 use ndarray::Array2;
 
-use super::{Layer, Param, Role, expect_columns, expect_shape, resize, values, values_mut};
+use super::{Layer, Param, Role, expect_columns, expect_inputs, expect_shape, resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -221,12 +221,8 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {
-        let expected = self.columns();
-        if input == expected {
-            Ok(input)
-        } else {
-            Err(Error::Width { layer: self.name(), after: "what is before it".into(), expected, found: input })
-        }
+        expect_inputs(self, self.columns(), input)?;
+        Ok(input)
     }
 
     fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {

@@ -150,6 +150,7 @@ pub(super) unsafe fn drive<F, L, const R: usize, const V: usize, const T: usize>
     let wide = width * size_of::<F>() >= 3 * 64;
     let pack_b = p.b_col != 1 || (p.m > FEW_ROWS && !(wide && narrow && spread::<F>(p.b_row)));
     let row_bytes = width * size_of::<F>() + if pack_b { 0 } else { 64 };
+    const { assert!((GROUP / size_of::<F>()).is_multiple_of(V * L::N), "a group is whole panels") };
     let (panel, _) = sizes(L::N * size_of::<F>());
     let depth = part(p.k, panel / row_bytes, 1);
     let room_b = if pack_b { GROUP / size_of::<F>() * depth } else { width * depth };

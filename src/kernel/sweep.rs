@@ -5,8 +5,8 @@ use crate::scalar::Scalar;
 
 /// Elements that are computed before any of them is written, so that the compiler knows that no result is an operand.
 const RUN: usize = 32;
-/// Bytes from what is computed to what is asked for: memory takes that long. Only where registers are wide: a processor
-/// with narrow ones asks for as much as it computes by itself, and asking twice costs it up to a fifth.
+/// Bytes from what is computed to what is asked for: memory takes that long. Only where registers are wide: on the
+/// one processor with narrow ones that was measured (Zen 3) asking costs up to a fifth.
 const AHEAD: usize = 4096;
 
 /// `(param, slots) ← rule(param, grad, slots)`, element by element, with the best instruction set this processor has.

@@ -255,12 +255,12 @@ impl Slab {
         columns: Range<usize>,
     ) {
         let registers = columns.len().div_ceil(L::N);
-        let lanes = columns.len() - (registers - 1) * L::N;
+        let rest = columns.len() - (registers - 1) * L::N;
         let by_column = usize::from(self.by_column);
         let strips = self.pack_a && self.by_column;
         let code = |height: usize| tiles.tiles[by_column][height - 1][registers - 1];
         // Each with a divisor that the compiler knows.
-        let (most, main, (whole, rest)) = match registers {
+        let (most, main, (whole, low)) = match registers {
             _ if strips => (R, code(R), (rows.len() / R, [rows.len() % R, 0])),
             1 => (T, tiles.tall[by_column], heights(rows.len(), T, R)),
             _ => (R, code(R), heights(rows.len(), R, R)),
@@ -276,12 +276,12 @@ impl Slab {
                     _ => (c.cast_const(), p.c_row),
                 };
                 let a = a.offset(r as isize * a_row);
-                code(&Tile { k: self.depth, a, a_step, b, b_row, start, start_row, c, c_row: p.c_row, rest: lanes });
+                code(&Tile { k: self.depth, a, a_step, b, b_row, start, start_row, c, c_row: p.c_row, rest });
             }
             r += height;
         };
         (0..whole).for_each(|_| tile(most, main));
-        rest.into_iter().filter(|&height| height > 0).for_each(|height| tile(height, code(height)));
+        low.into_iter().filter(|&height| height > 0).for_each(|height| tile(height, code(height)));
     }
 }
 

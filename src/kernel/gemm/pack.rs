@@ -1,9 +1,12 @@
-//! Copies in the order in which the tiles read. Source rows are read whole, one after another: rows that are a power of
-//! two apart share a place in the cache, which forgets the first before it has read the last.
+//! Copies in the order in which the tiles read. Source rows are read one after another, whole cache lines at a time: rows
+//! that are a power of two apart share a place in the cache, which forgets the first before it has read the last.
 
 use num_traits::Zero;
 
 use super::lanes::Lanes;
+
+/// Panels that are packed side by side: so few that the loop over them is unrolled.
+const BESIDE: usize = 4;
 
 /// `k` rows of b in panels of `V` registers, one panel after the other; the last one has as many registers as its
 /// columns need, padded with zeros.
@@ -26,18 +29,19 @@ pub(super) unsafe fn panels<F: Copy + Zero, L: Lanes<F>, const V: usize>(
         }
         return;
     }
-    for j in (0..columns).step_by(4 * width) {
+    for j in (0..columns).step_by(BESIDE * width) {
+        let columns = (BESIDE * width).min(columns - j);
         // SAFETY: the caller's promise.
-        unsafe { four::<F, L, V>(b.add(j), b_row, (k, columns.min(j + 4 * width) - j), to.add(j * k)) };
+        unsafe { beside::<F, L, V>(b.add(j), b_row, (k, columns), to.add(j * k)) };
     }
 }
 
-/// Up to four panels of a b whose columns are side by side: so few that the loop over them is unrolled.
+/// Up to [`BESIDE`] panels of a b whose columns are side by side.
 ///
 /// # Safety
 /// As for [`panels`].
 #[inline(always)]
-unsafe fn four<F: Copy + Zero, L: Lanes<F>, const V: usize>(
+unsafe fn beside<F: Copy + Zero, L: Lanes<F>, const V: usize>(
     b: *const F,
     b_row: isize,
     (k, columns): (usize, usize),

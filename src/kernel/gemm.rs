@@ -139,16 +139,6 @@ mod tests {
         (Array::from_shape_fn(shape, |at| sum(at, |x| x)), Array::from_shape_fn(shape, |at| sum(at, f64::abs)))
     }
 
-    fn levels() -> Vec<Level> {
-        let mut levels = vec![Level::Baseline];
-        #[cfg(target_arch = "x86_64")]
-        {
-            levels.extend((Level::detected() != Level::Baseline).then_some(Level::Avx2));
-            levels.extend((Level::detected() == Level::Avx512).then_some(Level::Avx512));
-        }
-        levels
-    }
-
     fn holds<F: Scalar>(level: Level, a: &ArrayRef2<F>, b: &ArrayRef2<F>, bias: Option<&[F]>) {
         let mut c = Array2::from_elem((a.nrows(), b.ncols()), F::nan());
         product_at(level, a, b, bias, &mut c);
@@ -161,7 +151,7 @@ mod tests {
     }
 
     fn every_shape_holds<F: Scalar>() {
-        for level in levels() {
+        for level in Level::all() {
             for (m, k, n) in SHAPES {
                 let (a, b, bias) = (numbers::<F>((m, k), 1), numbers::<F>((k, n), 2), numbers::<F>((1, n), 3));
                 holds(level, &a, &b, bias.as_slice());
@@ -181,7 +171,7 @@ mod tests {
     #[test]
     fn inputs_may_be_views_of_any_stride() {
         let (a, b) = (numbers::<f64>((40, 60), 1), numbers::<f64>((60, 70), 2));
-        for level in levels() {
+        for level in Level::all() {
             holds(level, &a.slice(s![..;2, 1..;3]), &b.slice(s![..20, ..;-2]), None);
             holds(level, &a.slice(s![..;-1, ..]), &b.slice(s![..;-1, ..]), None);
             holds(level, &a.slice(s![3..4, ..;2]), &b.slice(s![..;2, 5..]), None);
@@ -192,14 +182,24 @@ mod tests {
     fn every_vector_instruction_set_gives_the_same_bits() {
         let fused =
             |level: &Level| *level != Level::Baseline || cfg!(any(target_arch = "aarch64", target_feature = "fma"));
-        let levels: Vec<_> = levels().into_iter().filter(fused).collect();
+        for level in Level::all().filter(fused) {
+            every_element_is_a_chain::<f32>(level);
+            every_element_is_a_chain::<f64>(level);
+        }
+    }
+
+    /// Whatever the layout of a and b.
+    fn every_element_is_a_chain<F: Scalar>(level: Level) {
         for (m, k, n) in SHAPES {
-            let (a, b) = (numbers::<f32>((m, k), 1), numbers::<f32>((k, n), 2));
-            let chain = |i: usize, j: usize| (0..k).fold(0.0_f32, |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
-            for &level in &levels {
-                let mut c = Array2::<f32>::zeros((m, n));
+            let (a, b) = (numbers::<F>((m, k), 1), numbers::<F>((k, n), 2));
+            let chain = |i: usize, j: usize| (0..k).fold(F::zero(), |sum, p| a[[i, p]].mul_add(b[[p, j]], sum));
+            let chains = Array::from_shape_fn((m, n), |(i, j)| chain(i, j));
+            let turned = |x: &Array2<F>| x.t().as_standard_layout().into_owned();
+            let (a_turned, b_turned) = (turned(&a), turned(&b));
+            for (a, b) in [(a.view(), b.view()), (a_turned.t(), b.view()), (a.view(), b_turned.t())] {
+                let mut c = Array2::zeros((m, n));
                 product_at(level, &a, &b, None, &mut c);
-                assert_eq!(c, Array::from_shape_fn((m, n), |(i, j)| chain(i, j)), "{level:?} {m} {k} {n}");
+                assert_eq!(c, chains, "{level:?} {m} {k} {n}, {:?} {:?}", a.strides(), b.strides());
             }
         }
     }

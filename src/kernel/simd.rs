@@ -21,9 +21,15 @@
 /// ```
 #[inline(always)]
 pub fn vectorize<R>(pass: impl FnOnce() -> R) -> R {
-    match Level::detected() {
+    vectorize_at(Level::detected(), pass)
+}
+
+/// The same for the instructions of `level`, which the processor has.
+#[inline(always)]
+pub(super) fn vectorize_at<R>(level: Level, pass: impl FnOnce() -> R) -> R {
+    match level {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the processor has the features, `Level` found them.
+        // SAFETY: the processor has the features, `Level` found them or the caller did.
         Level::Avx512 => unsafe { with_avx512(pass) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
@@ -73,8 +79,8 @@ pub(super) fn prefetch_at(from: *const u8, bytes: usize) {
     let _ = (from, bytes);
 }
 
-/// The instruction sets that code is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The instruction sets that code is compiled for, each with all that the one before it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Level {
     /// What the target promises: SSE2 on x86-64, NEON on AArch64.
     Baseline,
@@ -87,6 +93,19 @@ pub(crate) enum Level {
 }
 
 impl Level {
+    /// All that this processor has.
+    #[cfg(test)]
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let levels = [
+            Self::Baseline,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512,
+        ];
+        levels.into_iter().filter(|level| *level <= Self::detected())
+    }
+
     /// The best of this processor.
     #[cfg(not(target_arch = "x86_64"))]
     #[inline(always)]

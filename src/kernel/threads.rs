@@ -8,7 +8,8 @@ pub(super) use shared::{count, each};
 #[cfg(feature = "parallel")]
 mod shared {
     use std::cell::Cell;
-    use std::sync::{Mutex, OnceLock};
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
 
     use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -17,19 +18,21 @@ mod shared {
         static AT_WORK: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Says that this thread is at work for as long as it is kept.
-    struct AtWork;
+    /// Says that this thread is at work for as long as it is kept; it may have been before: a share that waits for
+    /// threads of its own may be given another one.
+    pub(super) struct AtWork {
+        before: bool,
+    }
 
     impl AtWork {
-        fn begin() -> Self {
-            AT_WORK.set(true);
-            Self
+        pub(super) fn begin() -> Self {
+            Self { before: AT_WORK.replace(true) }
         }
     }
 
     impl Drop for AtWork {
         fn drop(&mut self) {
-            AT_WORK.set(false);
+            AT_WORK.set(self.before);
         }
     }
 
@@ -38,17 +41,15 @@ mod shared {
         if AT_WORK.get() { 1 } else { rayon::current_num_threads() }
     }
 
-    /// All of them but the one that asks for help: were there one more, they would get into each other's way.
-    fn helpers() -> &'static ThreadPool {
-        static HELPERS: OnceLock<ThreadPool> = OnceLock::new();
-        HELPERS.get_or_init(|| {
-            let name = |i| format!("gradus {i}");
-            ThreadPoolBuilder::new()
-                .num_threads(count() - 1)
-                .thread_name(name)
-                .build()
-                .expect("a thread can be started")
-        })
+    /// A pool of this many threads, kept once it is made: all there are but the one that asks for help. Were there one
+    /// more, they would get into each other's way.
+    fn helpers(threads: usize) -> &'static ThreadPool {
+        static POOLS: Mutex<BTreeMap<usize, &ThreadPool>> = Mutex::new(BTreeMap::new());
+        let make = || {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("gradus {i}")).build();
+            &*Box::leak(Box::new(pool.expect("a thread can be started")))
+        };
+        POOLS.lock().expect("a thread can be started").entry(threads).or_insert_with(make)
     }
 
     /// Calls `work` on every item, on [`count`] threads at most: this one begins at once and the others help when they
@@ -66,7 +67,7 @@ mod shared {
             let _at_work = AtWork::begin();
             std::iter::from_fn(take).for_each(&work);
         };
-        helpers().in_place_scope(|scope| {
+        helpers(threads - 1).in_place_scope(|scope| {
             (1..threads).for_each(|_| scope.spawn(|_| work()));
             work();
         });
@@ -78,12 +79,13 @@ mod shared {
     /// Does both, at the same time if there is another thread and `aside`, which copies so many `numbers`, is worth it;
     /// else `aside` comes last, so that what it copied is still in the cache afterwards.
     pub(crate) fn beside<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
-        if numbers < WORTH || count() < 2 {
+        let threads = if numbers < WORTH { 1 } else { count() };
+        if threads < 2 {
             let done = work();
             aside();
             return done;
         }
-        helpers().in_place_scope(|scope| {
+        helpers(threads - 1).in_place_scope(|scope| {
             scope.spawn(|_| aside());
             work()
         })
@@ -135,6 +137,40 @@ mod tests {
             });
         });
         assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i));
+    }
+
+    /// As many threads meet as there should be; a minute is for ever.
+    #[cfg(feature = "parallel")]
+    fn meet(threads: usize) {
+        let (met, all) = (std::sync::Mutex::new(0), std::sync::Condvar::new());
+        each(0..threads, |_| {
+            let mut met = met.lock().unwrap();
+            *met += 1;
+            all.notify_all();
+            let wait = all.wait_timeout_while(met, std::time::Duration::from_secs(60), |met| *met < threads).unwrap();
+            assert!(!wait.1.timed_out(), "of {threads} threads {} came", *wait.0);
+        });
+    }
+
+    #[test]
+    #[cfg(feature = "parallel")]
+    fn there_are_as_many_threads_as_in_the_pool_of_the_caller() {
+        for threads in [2, 5, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| meet(threads));
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "parallel")]
+    fn a_share_within_a_share_leaves_the_outer_one_at_work() {
+        with_three(|| {
+            let outer = shared::AtWork::begin();
+            drop(shared::AtWork::begin());
+            assert_eq!(count(), 1);
+            drop(outer);
+            assert_eq!(count(), 3);
+        });
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub(super) unsafe fn product<F: Engine>(level: Level, p: &Product<F>) {
     // What is not shared is packed for every share: b is small, or a is, and a thread has but one.
     let by_rows = p.a_col != 1 || p.n <= FEW_COLUMNS;
     let (length, unit) = if by_rows { (p.m, ROWS) } else { (p.n, COLUMNS) };
-    if threads::count() < 2 || p.m * p.n * p.k < WORTH || length < 2 * unit {
+    // The threads last: to count them starts them.
+    let worth = p.m.saturating_mul(p.n).saturating_mul(p.k) >= WORTH && length >= 2 * unit;
+    if !worth || threads::count() < 2 {
         // SAFETY: the caller's promise.
         return unsafe { F::product(level, p) };
     }

@@ -66,7 +66,7 @@ fn run(arguments: &Arguments) -> Outcome {
 #[cfg(feature = "onnx")]
 fn export(arguments: &Arguments, net: &Sequential<f32>) -> Outcome {
     let path = arguments.file("network.onnx")?;
-    net.save_onnx(&path, gradus::onnx::Output::Softmax)?;
+    net.save_onnx(&path, gradus::onnx::Output::Probabilities)?;
     println!("wrote {}: probabilities, for any engine", path.display());
     Ok(())
 }

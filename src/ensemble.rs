@@ -6,10 +6,10 @@ use rand::Rng;
 use crate::data::Dataset;
 use crate::error::{Error, require};
 use crate::layer::Layer;
-use crate::loss::softmax;
+use crate::loss::check_targets;
 use crate::rng::fork;
 use crate::scalar::Scalar;
-use crate::sequential::{Sequential, classes, share_correct};
+use crate::sequential::{Sequential, classes, probabilities, share_correct};
 
 /// Networks that were trained apart and answer together, by the mean of their probabilities.
 ///
@@ -70,38 +70,62 @@ impl<F: Scalar> Ensemble<F> {
         &self.members
     }
 
-    /// Mean probabilities of the members, `(N, in) -> (N, out)`; where the output is a single column, its mean.
+    /// Mean outputs of the members, `(N, in) -> (N, out)`: for values; what speaks for classes are
+    /// [probabilities](Self::predict_probabilities).
     ///
     /// # Errors
     /// Rows of another width than the members'.
     pub fn predict(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
-        let mut sum = probabilities(self.members[0].predict(rows)?);
+        self.mean(|member| member.predict(rows))
+    }
+
+    /// Mean probabilities of the members, `(N, in) -> (N, out)`; of a single output column that of class 1.
+    ///
+    /// # Errors
+    /// Rows of another width than the members'.
+    pub fn predict_probabilities(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
+        self.mean(|member| member.predict_probabilities(rows))
+    }
+
+    fn mean(&self, of: impl Fn(&Sequential<F>) -> Result<Array2<F>, Error>) -> Result<Array2<F>, Error> {
+        let mut sum = of(&self.members[0])?;
         for member in &self.members[1..] {
-            sum += &probabilities(member.predict(rows)?);
+            sum += &of(member)?;
         }
         Ok(sum / F::of(self.members.len() as f64))
     }
 
-    /// The most likely class of every row.
+    /// The most likely class of every row, by the mean probabilities.
     ///
     /// # Errors
     /// Rows of another width than the members'.
     pub fn classify(&self, rows: &ArrayRef2<F>) -> Result<Vec<usize>, Error> {
-        Ok(classes(&self.predict(rows)?))
+        Ok(classes(&self.scores(rows)?))
+    }
+
+    /// Mean probabilities, with a single column below zero where class 0 is the likelier, as logits are.
+    fn scores(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
+        let mut scores = self.predict_probabilities(rows)?;
+        if scores.ncols() == 1 {
+            scores -= F::of(0.5);
+        }
+        Ok(scores)
     }
 
     /// The share of rows whose most likely class is the right one.
     ///
     /// # Errors
-    /// Rows of another width, targets that are neither labels nor one-hot rows.
+    /// Rows or targets of another width than the members', targets that are neither labels nor one-hot rows.
     pub fn accuracy(&self, data: &Dataset<F>) -> Result<f64, Error> {
-        share_correct(&self.predict(data.rows())?, data.targets())
+        check_targets(self.members[0].outputs(), data.targets())?;
+        share_correct(&self.scores(data.rows())?, data.targets())
     }
 }
 
 impl<F: Scalar> Sequential<F> {
     /// Monte Carlo dropout: mean probabilities over random passes, each with masks of its own drawn from `rng`,
-    /// `(N, in) -> (N, out)`; where the output is a single column, its mean.
+    /// `(N, in) -> (N, out)`; of a single output column that of class 1. (For values rather than classes, average
+    /// [`infer_random`](Layer::infer_random).)
     ///
     /// Every mask is a network of its own that shares its weights with the others; plain inference,
     /// [`predict_probabilities`](Self::predict_probabilities), approximates the mean over all of them in one pass.
@@ -139,11 +163,6 @@ impl<F: Scalar> Sequential<F> {
     }
 }
 
-/// The softmax of several columns; a single one, a value or a logit, as it is.
-fn probabilities<F: Scalar>(output: Array2<F>) -> Array2<F> {
-    if output.ncols() == 1 { output } else { softmax(output) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,11 +182,41 @@ mod tests {
         let ensemble = Ensemble::new(vec![says([3.0, 0.0]), says([2.0, 0.0]), says([0.0, 12.0])]).unwrap();
         let p = |logit: f64| 1.0 / (1.0 + (-logit).exp());
         let expected = (p(3.0) + p(2.0) + p(-12.0)) / 3.0;
-        let found = ensemble.predict(&Array2::zeros((4, 3))).unwrap();
+        let found = ensemble.predict_probabilities(&Array2::zeros((4, 3))).unwrap();
         assert!((&found - &array![[expected, 1.0 - expected]]).iter().all(|d| d.abs() < 1e-14), "{found}");
         assert_eq!(ensemble.classify(&Array2::zeros((4, 3))).unwrap(), [0; 4]);
         let data = Dataset::classification(Array2::zeros((4, 3)), vec![0, 0, 1, 0], 2).unwrap();
         assert_eq!(ensemble.accuracy(&data).unwrap(), 0.75);
+    }
+
+    /// Gives this one logit, whatever the row.
+    fn says_one(logit: f64) -> Sequential<f64> {
+        let affine = Affine::from_parts(Array2::zeros((3, 1)), array![logit]).unwrap();
+        Sequential::from_layers(3, vec![Box::new(affine)]).unwrap()
+    }
+
+    #[test]
+    fn a_single_column_speaks_for_class_1() {
+        let (rows, p) = (Array2::zeros((2, 3)), |logit: f64| 1.0 / (1.0 + (-logit).exp()));
+        // By logits class 1 would win, 6 to -4.
+        let ensemble = Ensemble::new([-2.0, -2.0, 6.0].map(says_one).into()).unwrap();
+        let expected = (2.0 * p(-2.0) + p(6.0)) / 3.0;
+        assert!(expected < 0.5);
+        let near = |found: Array2<f64>, expected: f64| assert!((found - expected).iter().all(|d| d.abs() < 1e-15));
+        near(ensemble.predict(&rows).unwrap(), 2.0 / 3.0);
+        near(ensemble.predict_probabilities(&rows).unwrap(), expected);
+        near(ensemble.members()[2].predict_probabilities(&rows).unwrap(), p(6.0));
+        near(ensemble.members()[2].predict_monte_carlo(&rows, 3, &mut rng(1)).unwrap(), p(6.0));
+        assert_eq!(ensemble.classify(&rows).unwrap(), [0, 0]);
+        let data = Dataset::classification(rows, vec![0, 1], 2).unwrap();
+        assert_eq!(ensemble.accuracy(&data).unwrap(), 0.5);
+    }
+
+    #[test]
+    fn targets_have_to_fit() {
+        let data = Dataset::classification(Array2::zeros((2, 3)), vec![0, 4], 5).unwrap();
+        let error = Ensemble::new(vec![says([1.0, 0.0])]).unwrap().accuracy(&data).unwrap_err().to_string();
+        assert!(error.contains("expected 5, found 2"), "{error}");
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl<F: Scalar> Sequential<F> {
         &mut self.layers
     }
 
-    /// How many numbers training may change.
+    /// How many numbers training may change, those of frozen layers among them.
     pub fn parameter_count(&self) -> usize {
         count(self)
     }
@@ -170,12 +170,13 @@ impl<F: Scalar> Sequential<F> {
         Ok(output)
     }
 
-    /// The probabilities of a batch of rows: the softmax of [`predict`](Self::predict).
+    /// The probabilities of a batch of rows: the softmax of [`predict`](Self::predict), row by row; of a single output
+    /// column the sigmoid, the probability of class 1.
     ///
     /// # Errors
     /// Rows of another width than the network's.
     pub fn predict_probabilities(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
-        Ok(softmax(self.predict(rows)?))
+        Ok(probabilities(self.predict(rows)?))
     }
 
     /// The most likely class of every row: the largest output, the first of equals; with a single output column
@@ -321,6 +322,15 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
     }
 }
 
+/// The softmax of every row of outputs, the sigmoid of a single column.
+pub(crate) fn probabilities<F: Scalar>(mut output: Array2<F>) -> Array2<F> {
+    if output.ncols() != 1 {
+        return softmax(output);
+    }
+    output.mapv_inplace(kernel::sigmoid);
+    output
+}
+
 /// The class of every row of outputs.
 pub(crate) fn classes<F: Scalar>(output: &Array2<F>) -> Vec<usize> {
     output.rows().into_iter().map(|row| class(row.as_slice().expect("standard layout"))).collect()
@@ -334,20 +344,20 @@ pub(crate) fn correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Op
         Targets::Labels { labels, .. } => {
             Some(output.zip(labels).filter(|(row, label)| is_class(row, **label)).count())
         }
-        Targets::Dense(t) => {
-            let classes = t.rows().into_iter().map(|t| one_hot(t.as_slice()?)).collect::<Option<Vec<_>>>()?;
-            Some(output.zip(classes).filter(|(row, label)| is_class(row, *label)).count())
-        }
+        Targets::Dense(t) => output.zip(t.rows()).try_fold(0, |right, (row, t)| {
+            let label = one_hot(t.as_slice()?)?;
+            Some(right + usize::from(is_class(row, label)))
+        }),
     }
 }
 
-/// `class(row) == label`, without a branch an element; false where a number is NaN.
+/// `class(row) == label`, without a branch an element; false where a number is NaN or the row has no such class.
 fn is_class<F: Scalar>(row: &[F], label: usize) -> bool {
     if let [_] = row {
         return class(row) == label;
     }
-    let (before, after) = row.split_at(label);
-    let largest = after[0];
+    let Some((before, after @ [largest, ..])) = row.split_at_checked(label) else { return false };
+    let largest = *largest;
     before.iter().fold(true, |all, &x| all & (x < largest)) & after.iter().fold(true, |all, &x| all & (x <= largest))
 }
 

@@ -83,7 +83,7 @@ fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
         use gradus::onnx::Output;
         net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
         let book = trained::<F>(DropoutForm::Book)?;
-        book.save_onnx(dir.join(format!("book_{name}.onnx")), Output::Softmax)?;
+        book.save_onnx(dir.join(format!("book_{name}.onnx")), Output::Probabilities)?;
         fs::write(dir.join(format!("book_{name}.json")), case(&book.predict_probabilities(&rows)?)).unwrap();
         let nothing = Sequential::<F>::input(12).dropout(0.5).build(&mut rng(1))?;
         nothing.save_onnx(dir.join(format!("nothing_{name}.onnx")), Output::Raw)?;

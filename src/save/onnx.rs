@@ -32,8 +32,8 @@ pub enum Output {
     /// What the network gives: for a classifier logits.
     #[default]
     Raw,
-    /// Its softmax, row by row: probabilities.
-    Softmax,
+    /// Probabilities: its softmax, row by row; of a single column the sigmoid.
+    Probabilities,
 }
 
 /// A number that an operator is set up with.
@@ -68,7 +68,7 @@ pub enum Attribute {
 /// }
 ///
 /// let net = Sequential::input(3).layer(Abs).build(&mut gradus::rng(1))?;
-/// assert!(!net.to_onnx(onnx::Output::Softmax)?.is_empty());
+/// assert!(!net.to_onnx(onnx::Output::Probabilities)?.is_empty());
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug)]
@@ -177,8 +177,10 @@ impl<F: Scalar> Sequential<F> {
     pub fn to_onnx(&self, output: Output) -> Result<Vec<u8>, Error> {
         let mut graph = Graph::new();
         self.onnx(&mut graph)?;
-        if output == Output::Softmax {
-            graph.node("Softmax", &[], &[("axis", Attribute::Int(-1))]);
+        match output {
+            Output::Raw => {}
+            Output::Probabilities if self.outputs() == 1 => graph.node("Sigmoid", &[], &[]),
+            Output::Probabilities => graph.node("Softmax", &[], &[("axis", Attribute::Int(-1))]),
         }
         graph.finish(self)
     }
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn a_file_says_what_the_network_is() {
         let net = Sequential::<f64>::input(3).affine(2, Init::He).relu().build(&mut crate::rng(1)).unwrap();
-        let model = proto::Model::decode(&net.to_onnx(Output::Softmax).unwrap()[..]).unwrap();
+        let model = proto::Model::decode(&net.to_onnx(Output::Probabilities).unwrap()[..]).unwrap();
         assert_eq!(model.doc_string, "Sequential(3 > Affine 2 > ReLU 2)");
         let graph = model.graph.unwrap();
         let operators: Vec<_> = graph.node.iter().map(|node| &*node.op_type).collect();

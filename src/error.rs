@@ -107,7 +107,7 @@ pub enum Error {
         /// What the log has there.
         found: String,
     },
-    /// An optimizer's state belongs to another network.
+    /// An optimizer's state belongs to another network, or to another rule.
     State {
         /// The parameter where the two part.
         parameter: String,
@@ -124,7 +124,8 @@ pub enum Error {
         problem: String,
     },
     /// The loss of a training step is NaN or infinite, or a gradient is. The parameters are those
-    /// from before that step.
+    /// from before that step, which are not looked at themselves: a rate that is far too large may have made some
+    /// infinite in the step before it.
     Diverged {
         /// The step, counted from 1.
         step: u64,
@@ -208,7 +209,7 @@ impl fmt::Display for Error {
             ),
             Self::State { parameter, expected, found } => write!(
                 f,
-                "the optimizer's state belongs to another network: at {parameter} it was made for {expected}, found {found}"
+                "the optimizer's state belongs to another network or rule: at {parameter} it was made for {expected}, found {found}"
             ),
             Self::Contract { layer, problem } => write!(f, "{layer} does not keep the contract of a layer: {problem}"),
             Self::Diverged { step, what, .. } => write!(
@@ -222,7 +223,7 @@ impl fmt::Display for Error {
             }
             Self::Export { layer, problem } => write!(f, "{layer} cannot be exported: {problem}"),
             Self::Saved { source, what, expected, found } => {
-                write!(f, "{source} was saved with another {what}: expected {expected}, found {found}")
+                write!(f, "{source}: saved with another {what}: expected {expected}, found {found}")
             }
             Self::Io { path, action, source } => write!(f, "cannot {action} {}: {source}", path.display()),
         }
@@ -242,6 +243,16 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, action, source }
+    }
+
+    /// The same with the name of what the hyper-parameter belongs to.
+    pub(crate) fn of(self, owner: &str) -> Self {
+        match self {
+            Self::Hyperparameter { name, expected, found } => {
+                Self::Hyperparameter { name: format!("{owner} {name}"), expected, found }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn hyperparameter(name: impl Into<String>, expected: impl Into<String>, found: f64) -> Self {

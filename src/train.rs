@@ -76,8 +76,8 @@ pub struct Trainer<'a, F: Scalar, L, O> {
     validation: Option<&'a Dataset<F>>,
     progress: bool,
     files: Files,
-    /// The buffers (running statistics) from before a step, for a step that diverges.
-    kept: Vec<F>,
+    /// The buffers (running statistics) and generators of layers from before a step, for a step that diverges.
+    kept: (Vec<F>, Vec<Generator>),
 }
 
 impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
@@ -93,7 +93,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             validation: None,
             progress: true,
             files: Files::default(),
-            kept: Vec::new(),
+            kept: (Vec::new(), Vec::new()),
         }
     }
 
@@ -305,34 +305,40 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
 
     /// Forward, loss, backward, update; gives the loss and how many rows were classified rightly.
     fn take_step(&mut self, net: &mut Sequential<F>, batch: &mut Batch<F>) -> Result<(f64, Option<usize>), Error> {
-        self.keep_buffers(net);
+        self.keep(net);
         let output = net.forward(std::mem::take(&mut batch.rows));
         let right = correct(&output, &batch.targets);
         let (loss, grad) = self.loss.value_and_grad(output, &batch.targets);
         let loss = loss + self.updater.penalty(net);
         batch.rows = net.backward_params(grad);
         if let Some(what) = not_finite(loss, net) {
-            self.restore_buffers(net);
+            self.restore(net);
             return Err(Error::Diverged { step: self.updater.steps() + 1, what, history: Box::default() });
         }
         if let Err(error) = self.updater.step(net) {
-            self.restore_buffers(net);
+            self.restore(net);
             return Err(error);
         }
         Ok((loss, right))
     }
 
-    fn keep_buffers(&mut self, net: &Sequential<F>) {
-        self.kept.clear();
+    /// Keeps what a forward pass changes.
+    fn keep(&mut self, net: &Sequential<F>) {
+        let (buffers, generators) = &mut self.kept;
+        buffers.clear();
         net.params(&mut |param| {
             if !param.role.is_trained() {
-                self.kept.extend_from_slice(values(&param.value));
+                buffers.extend_from_slice(values(&param.value));
             }
         });
+        generators.clear();
+        net.generators(&mut |generator| generators.push(generator.clone()));
     }
 
-    fn restore_buffers(&self, net: &mut Sequential<F>) {
-        let mut kept = &self.kept[..];
+    /// Undoes a forward pass.
+    fn restore(&self, net: &mut Sequential<F>) {
+        let (buffers, generators) = &self.kept;
+        let mut kept = &buffers[..];
         net.params_mut(&mut |param| {
             if !param.role.is_trained() {
                 let (head, tail) = kept.split_at(param.value.len());
@@ -340,6 +346,8 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
                 kept = tail;
             }
         });
+        let mut generators = generators.iter();
+        net.generators_mut(&mut |generator| generator.clone_from(generators.next().expect("as many as were kept")));
     }
 
     fn record(&self, epoch: usize, tally: &Tally, net: &Sequential<F>) -> Result<EpochRecord, Error> {

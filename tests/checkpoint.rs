@@ -189,7 +189,15 @@ fn the_best_epoch_is_kept() {
     kept.load(&best).unwrap();
     assert_eq!(kept.loss(&SoftmaxCrossEntropy, &test).unwrap(), smallest);
 
+    // What comes after is worse, in another call too.
     let whole = fs::read(&best).unwrap();
+    let (mut net, mut again) = (build(), trainer().epochs(8));
+    again.fit(&mut net, &train).unwrap();
+    again.updater_mut().optimizer.learning_rate = 2.0;
+    let worse = again.fit(&mut net, &train).unwrap();
+    assert!(worse.epochs.iter().all(|epoch| epoch.validation_loss.unwrap() > smallest), "{worse:?}");
+    assert_eq!(fs::read(&best).unwrap(), whole);
+
     fs::remove_file(&best).unwrap();
     trainer().epochs(3).checkpoint_every(1, &run).fit(&mut build(), &train).unwrap();
     trainer().epochs(8).resume(&run).fit(&mut build(), &train).unwrap();
@@ -197,7 +205,7 @@ fn the_best_epoch_is_kept() {
 
     let without = Trainer::new(SoftmaxCrossEntropy, SGD::default()).keep_best(Monitor::Loss, &best);
     let says = without.clone().fit(&mut build(), &train).unwrap_err().to_string();
-    assert!(says.contains("validation data to find the best epoch by"), "{says}");
+    assert!(says.contains("rows of validation data, to find the best epoch by"), "{says}");
     let says = without.checkpoint_every(0, &run).fit(&mut build(), &train).unwrap_err().to_string();
     assert!(says.contains("checkpoint_every: expected at least 1 epoch, found 0"), "{says}");
 }
@@ -229,7 +237,7 @@ fn another_run_is_refused() {
     let adam = || Trainer::new(SoftmaxCrossEntropy, Adam::default()).resume(&path);
     let refused = |trainer, what: &str| {
         let says = refusal(trainer, &mut build(), &train);
-        assert!(says.contains(&format!("was saved with another {what}")), "{says}");
+        assert!(says.contains(&format!(": saved with another {what}")), "{says}");
     };
     refused(adam().batch_size(10), "batch size: expected 10, found 100");
     refused(adam().sampling(Sampling::WithReplacement), "sampling");

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::{Batch, Batches, Builder, EpochRecord, Generator, Idx, KFold, Normalizer, Param, Role, Sampling, check};
 
@@ -110,6 +111,14 @@ fn a_net_prints_as_a_table() {
     let line = "Sequential(64 > Affine 100 > BatchNorm 100 > ReLU 100 > Dropout 100 > \
                 Sequential(100 > Affine 50 > BatchNorm 50) 50 > Affine 10)";
     assert_eq!(format!("{net:?}"), line);
+}
+
+/// A batch of no rows has no statistics.
+#[test]
+fn batch_norm_of_no_rows() {
+    let mut norm = BatchNorm::<f64>::new(3).unwrap();
+    assert_eq!(norm.forward(Array2::zeros((0, 3))).dim(), (0, 3));
+    assert_eq!((norm.running_mean.value, norm.running_var.value), (Array2::zeros((1, 3)), Array2::ones((1, 3))));
 }
 
 /// A batch of one row: no division by zero, y = β, no gradient for what is in front, finite statistics.

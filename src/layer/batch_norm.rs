@@ -127,9 +127,9 @@ impl<F: Scalar> BatchNorm<F> {
         self.gamma.value.ncols()
     }
 
-    /// Moves the running statistics towards those of a batch of `rows` rows, unless they are frozen.
+    /// Moves the running statistics towards those of a batch of `rows` rows, unless they are frozen. No rows have none.
     fn track(&mut self, rows: usize) {
-        if self.running_mean.frozen {
+        if rows == 0 || self.running_mean.frozen {
             return;
         }
         let [mean, variance] = &self.sums;

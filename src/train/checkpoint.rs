@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use super::{EpochRecord, History, Trainer};
 use crate::error::{Error, require};
@@ -29,11 +30,28 @@ impl Monitor {
         }
     }
 
-    /// Whether the last epoch is better than all before it; of equals the first is the best, NaN never is.
-    fn last_is_best(self, history: &History) -> bool {
-        let figures = || history.epochs.iter().map(|record| self.figure(record).unwrap_or(f64::NAN));
-        let best_before = figures().rev().skip(1).fold(f64::NAN, f64::max);
-        figures().next_back().is_some_and(|last| last > best_before || best_before.is_nan() && !last.is_nan())
+    /// The best of these epochs' figures; NaN where there is none.
+    fn best(self, epochs: &[EpochRecord]) -> f64 {
+        epochs.iter().filter_map(|record| self.figure(record)).fold(f64::NAN, f64::max)
+    }
+}
+
+/// The file of the best network.
+#[derive(Debug, Clone)]
+struct Best {
+    path: PathBuf,
+    by: Monitor,
+    /// The figure of what is in the file; NaN while nothing is.
+    figure: f64,
+}
+
+impl Best {
+    /// Whether the last epoch is better than all before it and what is in the file; of equals the first is the best,
+    /// NaN never is.
+    fn is_last_of(&self, history: &History) -> bool {
+        let Some((last, before)) = history.epochs.split_last() else { return false };
+        let (last, before) = (self.by.best(slice::from_ref(last)), self.by.best(before).max(self.figure));
+        last > before || before.is_nan() && !last.is_nan()
     }
 }
 
@@ -42,7 +60,7 @@ impl Monitor {
 pub(super) struct Files {
     checkpoint: Option<(usize, PathBuf)>,
     resume: Option<PathBuf>,
-    best: Option<(PathBuf, Monitor)>,
+    best: Option<Best>,
 }
 
 impl Files {
@@ -51,7 +69,7 @@ impl Files {
             require(*epochs > 0, "checkpoint_every", "at least 1 epoch", *epochs as f64)?;
         }
         if self.best.is_some() && !has_validation {
-            return Err(Error::Empty { what: "validation data to find the best epoch by".into() });
+            return Err(Error::Empty { what: "rows of validation data, to find the best epoch by".into() });
         }
         Ok(())
     }
@@ -102,10 +120,11 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'_, F, L, O> {
         self
     }
 
-    /// Saves the network's weights after every epoch that is better on the validation data than all before it.
+    /// Saves the network's weights after every epoch that is better on the validation data than all before it, those
+    /// of a `fit` before this one among them.
     /// `fit` fails where there are no such data ([`validate`](Self::validate)).
     pub fn keep_best(mut self, by: Monitor, path: impl Into<PathBuf>) -> Self {
-        self.files.best = Some((path.into(), by));
+        self.files.best = Some(Best { path: path.into(), by, figure: f64::NAN });
         self
     }
 
@@ -142,13 +161,17 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'_, F, L, O> {
     }
 
     /// Saves the network where the last epoch was the best. To be done before the checkpoint that says so.
-    pub(super) fn save_best(&self, net: &Sequential<F>, history: &History) -> Result<(), Error> {
-        let Some((path, by)) = &self.files.best else { return Ok(()) };
-        if history.epochs.last().is_some_and(|record| by.figure(record).is_none()) {
+    pub(super) fn save_best(&mut self, net: &Sequential<F>, history: &History) -> Result<(), Error> {
+        let Some(best) = &mut self.files.best else { return Ok(()) };
+        if history.epochs.last().is_some_and(|record| best.by.figure(record).is_none()) {
             let (expected, found) = ("class labels or one-hot rows".into(), "dense targets".into());
             return Err(Error::Targets { what: "accuracy, to find the best epoch by".into(), expected, found });
         }
-        if by.last_is_best(history) { net.save(path) } else { Ok(()) }
+        if best.is_last_of(history) {
+            net.save(&best.path)?;
+            best.figure = best.by.best(&history.epochs);
+        }
+        Ok(())
     }
 
     /// Writes the checkpoint that is due after an epoch.
@@ -237,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_best_epoch_is_the_first_of_equals_and_never_nan() {
-        let best = |by: Monitor, losses: &[f64]| {
+        let better_than = |figure: f64, by: Monitor, losses: &[f64]| {
             let record = |&loss: &f64| EpochRecord {
                 epoch: 1,
                 steps: 1,
@@ -247,8 +270,10 @@ mod tests {
                 validation_loss: Some(loss),
                 validation_accuracy: Some(loss),
             };
-            by.last_is_best(&History { losses: vec![], epochs: losses.iter().map(record).collect() })
+            let history = History { losses: vec![], epochs: losses.iter().map(record).collect() };
+            Best { path: PathBuf::new(), by, figure }.is_last_of(&history)
         };
+        let best = |by, losses: &[f64]| better_than(f64::NAN, by, losses);
         assert!(
             best(Monitor::Loss, &[1.0]) && best(Monitor::Loss, &[1.0, 0.5]) && best(Monitor::Loss, &[f64::NAN, 2.0])
         );
@@ -257,5 +282,6 @@ mod tests {
             !best(Monitor::Loss, &[1.0, 1.0]) && !best(Monitor::Loss, &[1.0, 2.0]) && !best(Monitor::Loss, &[f64::NAN])
         );
         assert!(!best(Monitor::Loss, &[1.0, f64::NAN]) && !best(Monitor::Accuracy, &[0.6, 0.5]));
+        assert!(!better_than(0.6, Monitor::Accuracy, &[0.6]) && better_than(0.6, Monitor::Accuracy, &[0.5, 0.7]));
     }
 }

@@ -18,7 +18,10 @@ impl Progress {
         use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
         use std::io::IsTerminal;
         let bar = if shown && std::io::stderr().is_terminal() {
-            ProgressBar::with_draw_target(Some((epochs * steps) as u64), ProgressDrawTarget::stderr_with_hz(10))
+            ProgressBar::with_draw_target(
+                Some(epochs.saturating_mul(steps) as u64),
+                ProgressDrawTarget::stderr_with_hz(10),
+            )
         } else {
             ProgressBar::hidden()
         };

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::rng::Generator;
 use crate::scalar::Scalar;
 
+pub(crate) use activation::relu;
 pub use activation::{ReLU, Sigmoid, Tanh};
 pub use affine::Affine;
 pub use batch_norm::BatchNorm;

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use crate::data::Targets;
 use crate::error::Error;
 use crate::kernel;
-use crate::layer::{standard, values_mut};
+use crate::layer::{relu, standard, values_mut};
 use crate::scalar::Scalar;
 
 /// A number that says how far a batch of outputs is from its targets, averaged over the batch.
@@ -239,12 +239,6 @@ impl<F: Scalar> Loss<F> for BinaryCrossEntropy {
             (loss, kernel::sigmoid(x) - t)
         })
     }
-}
-
-/// max(x, 0), and NaN for NaN.
-#[inline(always)]
-fn relu<F: Scalar>(x: F) -> F {
-    if x <= F::zero() { F::zero() } else { x }
 }
 
 /// The mean of an element-wise loss, and its gradient; `f: (output, target) -> (loss, slope)`.

@@ -154,9 +154,9 @@ pub(crate) fn check_beta<F: Scalar>(name: &str, beta: F) -> Result<(), Error> {
     check_range(beta >= F::zero() && beta < F::one(), name, "a value in [0, 1)", beta)
 }
 
-/// An ε has to be at least 0 and finite.
+/// An ε has to be above 0 and finite: where a gradient has always been zero, 0 is divided by it.
 pub(crate) fn check_epsilon<F: Scalar>(epsilon: F) -> Result<(), Error> {
-    check_range(epsilon >= F::zero() && epsilon.is_finite(), "epsilon", "a finite value of at least 0", epsilon)
+    check_range(epsilon > F::zero() && epsilon.is_finite(), "epsilon", "a finite value above 0", epsilon)
 }
 
 /// The largest gradient that is squared: 1.2e18 in `f32`, its square is 1/256 of the largest number.

@@ -7,6 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::{Batch, Sampling};
 
@@ -149,6 +150,9 @@ fn nor_with_another_loss_or_a_frozen_layer() {
     let (rows, _) = data.into_parts();
     let copy = Dataset::regression(rows.clone(), rows).unwrap();
     expect_none("dense targets", net(64, 64), &copy, Trainer::new(MeanSquaredError, Adam::default()));
+    let one_hot = Array2::from_shape_fn((200, 10), |(i, j)| f32::from(i % 10 == j));
+    let one_hot = Dataset::regression(copy.into_parts().0, one_hot).unwrap();
+    expect_none("one-hot targets", net(64, 10), &one_hot, Trainer::new(SoftmaxCrossEntropy, Adam::default()));
 }
 
 /// Layers wide enough for several threads: handing a share of the work to another thread takes a few small allocations

@@ -209,22 +209,31 @@ fn hyper_parameters_out_of_range() {
         assert_eq!(bits(&net), before);
     }
     for (x, found) in [(-0.1, "-0.1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
-        let message = format!("learning_rate: expected a finite value of at least 0, found {found}");
-        refused(SGD { learning_rate: x }, &message);
-        refused(Momentum { learning_rate: x, ..Momentum::default() }, &message);
-        refused(AdaGrad { learning_rate: x, ..AdaGrad::default() }, &message);
-        refused(Adam { learning_rate: x, ..Adam::default() }, &message);
-        let message = format!("epsilon: expected a finite value of at least 0, found {found}");
-        refused(AdaGrad { epsilon: x, ..AdaGrad::default() }, &message);
-        refused(Adam { epsilon: x, ..Adam::default() }, &message);
+        let message =
+            |rule: &str| format!("{rule} learning_rate: expected a finite value of at least 0, found {found}");
+        refused(SGD { learning_rate: x }, &message("SGD"));
+        refused(Momentum { learning_rate: x, ..Momentum::default() }, &message("Momentum"));
+        refused(AdaGrad { learning_rate: x, ..AdaGrad::default() }, &message("AdaGrad"));
+        refused(Adam { learning_rate: x, ..Adam::default() }, &message("Adam"));
+    }
+    for (x, found) in [(-0.1, "-0.1"), (0.0, "0"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+        let message = |rule: &str| format!("{rule} epsilon: expected a finite value above 0, found {found}");
+        refused(AdaGrad { epsilon: x, ..AdaGrad::default() }, &message("AdaGrad"));
+        refused(Adam { epsilon: x, ..Adam::default() }, &message("Adam"));
     }
     for (x, found) in [(-0.1, "-0.1"), (1.0, "1"), (f64::NAN, "NaN")] {
         refused(
             Momentum { momentum: x, ..Momentum::default() },
-            &format!("momentum: expected a value in [0, 1), found {found}"),
+            &format!("Momentum momentum: expected a value in [0, 1), found {found}"),
         );
-        refused(Adam { beta1: x, ..Adam::default() }, &format!("beta1: expected a value in [0, 1), found {found}"));
-        refused(Adam { beta2: x, ..Adam::default() }, &format!("beta2: expected a value in [0, 1), found {found}"));
+        refused(
+            Adam { beta1: x, ..Adam::default() },
+            &format!("Adam beta1: expected a value in [0, 1), found {found}"),
+        );
+        refused(
+            Adam { beta2: x, ..Adam::default() },
+            &format!("Adam beta2: expected a value in [0, 1), found {found}"),
+        );
     }
 }
 
@@ -298,7 +307,7 @@ fn an_updater_given_another_network_says_so() {
     expect_error!(
         trainer.fit(&mut other, &train),
         State,
-        "the optimizer's state belongs to another network: at 0.weight it was made for 0.weight (4, 5), found 0.weight (4, 6)"
+        "the optimizer's state belongs to another network or rule: at 0.weight it was made for 0.weight (4, 5), found 0.weight (4, 6)"
     );
     assert_eq!(bits(&other), before, "the running statistics too");
 
@@ -308,13 +317,13 @@ fn an_updater_given_another_network_says_so() {
     expect_error!(
         trainer.updater_mut().step(&mut second),
         State,
-        "the optimizer's state belongs to another network: at 3.weight it was made for none, found 3.weight (3, 3)"
+        "the optimizer's state belongs to another network or rule: at 3.weight it was made for none, found 3.weight (3, 3)"
     );
     let third = Sequential::input(4).affine(5, Init::He).batch_norm();
     expect_error!(
         trainer.updater_mut().step(&mut third.build(&mut rng(1)).unwrap()),
         State,
-        "the optimizer's state belongs to another network: at 4.weight it was made for 4.weight (5, 3), found none"
+        "the optimizer's state belongs to another network or rule: at 4.weight it was made for 4.weight (5, 3), found none"
     );
     assert_eq!(trainer.updater().steps(), steps);
 
@@ -323,7 +332,7 @@ fn an_updater_given_another_network_says_so() {
     expect_error!(
         updater.step_slice(&mut [1.0], &[0.1]),
         State,
-        "the optimizer's state belongs to another network: at the slice it was made for the slice (1, 2), found the slice (1, 1)"
+        "the optimizer's state belongs to another network or rule: at the slice it was made for the slice (1, 2), found the slice (1, 1)"
     );
     expect_error!(
         updater.step_slice(&mut [1.0, 2.0], &[0.1]),
@@ -370,6 +379,55 @@ fn a_run_that_diverges_loses_nothing() {
     assert!(history.losses.iter().all(|loss| loss.is_finite()));
     assert_eq!(trainer.updater().steps(), before as u64);
     assert_eq!(bits(&net), bits(&after(before, optimizer, &train)), "parameters and running statistics");
+}
+
+/// Nor the masks that are still to be drawn.
+#[test]
+fn a_step_that_diverges_draws_no_mask() {
+    let net = || Sequential::input(1).dropout(0.5).affine(1, Init::Constant(1.0)).build(&mut rng(1)).unwrap();
+    let mask = |net: &mut Sequential<f64>| net.forward(Array2::ones((100, 1)));
+    let (mut used, targets) = (net(), Targets::Dense(array![[0.0]]));
+    let mut batch = Batch { rows: array![[f64::INFINITY]], targets };
+    let error = Trainer::new(MeanSquaredError, SGD::default()).step(&mut used, &mut batch).unwrap_err();
+    assert!(matches!(error, Error::Diverged { .. }), "{error:?}");
+    assert_eq!(mask(&mut used), mask(&mut net()));
+}
+
+/// A gradient that was put in by hand.
+#[test]
+fn a_gradient_of_another_shape_is_refused() {
+    let mut net = net(4, 3);
+    let before = bits(&net);
+    net.params_mut(&mut |param| {
+        if param.name == "0.bias" {
+            param.grad = Array2::zeros((1, 1));
+        }
+    });
+    let shape = net.layers()[0].width(4).unwrap();
+    let message = format!(
+        "the layer of 0.bias does not keep the contract of a layer: expected a gradient of shape (1, {shape}), found (1, 1)"
+    );
+    expect_error!(Updater::new(SGD::default()).step(&mut net), Contract, &message);
+    assert_eq!(bits(&net), before);
+}
+
+/// A loss of one's own may take targets of another width than the output: then no row is right.
+#[test]
+fn a_label_beyond_the_outputs_is_wrong() {
+    #[derive(Debug)]
+    struct Sum;
+    impl Loss<f64> for Sum {
+        fn value_and_grad(&self, output: Array2<f64>, _: &Targets<f64>) -> (f64, Array2<f64>) {
+            (output.sum(), Array2::ones(output.dim()))
+        }
+        fn check(&self, _: usize, _: &Targets<f64>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+    let train = data(12, 4, 7);
+    let history = Trainer::new(Sum, SGD::default()).epochs(1).validate(&train).fit(&mut net(4, 2), &train).unwrap();
+    let right = train.labels().unwrap().iter().filter(|&&label| label < 2).count();
+    assert!(right < 12 && history.epochs[0].validation_accuracy.unwrap() <= right as f64 / 12.0);
 }
 
 /// The loss may be finite where a gradient is not.

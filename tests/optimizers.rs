@@ -205,6 +205,26 @@ fn decoupled_decay_does_not_touch_the_gradient() {
 }
 
 #[test]
+fn a_decay_of_zero_is_none() {
+    let gradient = gradients::<f32>(1, 5000).remove(0);
+    let moved = |decay| {
+        let mut p = vec![0.5; 5000];
+        Updater::new(Adam::default()).weight_decay(decay).step_slice(&mut p, &gradient).unwrap();
+        p
+    };
+    let none = moved(WeightDecay::None);
+    assert_eq!((moved(WeightDecay::L2(0.0)), moved(WeightDecay::Decoupled(0.0))), (none.clone(), none));
+}
+
+#[test]
+fn a_penalty_loses_nothing_of_many_small_weights() {
+    let net = Sequential::<f32>::input(2048).affine(2048, Init::Constant(0.02)).build(&mut rng(1)).unwrap();
+    let penalty = Updater::new(SGD::default()).weight_decay(WeightDecay::L2(2.0)).penalty(&net);
+    let exact = f64::from(0.02_f32).powi(2) * 2048.0 * 2048.0;
+    assert!((penalty / exact - 1.0).abs() < 1e-6, "{penalty} for {exact}");
+}
+
+#[test]
 fn the_penalty_is_that_of_the_decayed_roles() {
     let net = net();
     let squares = |roles: &[Role]| {
@@ -279,6 +299,18 @@ fn huge_and_tiny_gradients_stay_finite() {
             assert!(state.chain(&p).all(|x| x.is_finite()), "{} at step {step}: {p:?}", rule.name);
         }
     }
+}
+
+#[test]
+fn a_sum_of_squares_that_overflows_is_the_largest_number() {
+    let mut updater = Updater::new(AdaGrad::default());
+    let mut p = [0.0_f32];
+    for step in 1..=400 {
+        updater.step_slice(&mut p, &[1e30]).unwrap();
+        let h = updater.state().parameters[0].slots[0];
+        assert!(step % 16 != 0 || h.is_finite(), "step {step}");
+    }
+    assert_eq!(updater.state().parameters[0].slots, [f32::MAX]);
 }
 
 #[test]
@@ -421,16 +453,18 @@ fn hyper_parameters_out_of_range_are_named() {
         assert_eq!((p, updater.steps()), ([1.0], 0));
     }
     let sgd = || Updater::new(SGD::default());
-    refused(Updater::new(RMSProp { decay: 1.0, ..RMSProp::default() }), "decay");
-    refused(Updater::new(NAdam { momentum_decay: f64::NAN, ..NAdam::default() }), "momentum_decay");
-    refused(Updater::new(AdamW { weight_decay: -1.0, ..AdamW::default() }), "weight_decay");
-    refused(Updater::new(Lion { beta2: -0.1, ..Lion::default() }), "beta2");
+    refused(Updater::new(RMSProp { decay: 1.0, ..RMSProp::default() }), "RMSProp decay");
+    refused(Updater::new(NAdam { momentum_decay: f64::NAN, ..NAdam::default() }), "NAdam momentum_decay");
+    refused(Updater::new(AdamW { weight_decay: -1.0, ..AdamW::default() }), "AdamW weight_decay");
+    refused(Updater::new(Lion { beta2: -0.1, ..Lion::default() }), "Lion beta2");
     refused(sgd().clip(Clip::Norm(0.0)), "clip");
     refused(sgd().clip(Clip::Value(f64::NAN)), "clip");
-    refused(sgd().schedule(|_| f64::NAN), "learning_rate");
-    refused(sgd().schedule(StepDecay { learning_rate: 0.1, every: 0, factor: 0.5 }), "every");
-    refused(sgd().schedule(OneCycle { warmup: 1.5, ..OneCycle::default() }), "warmup");
-    refused(sgd().schedule(ReduceOnPlateau { factor: 1.0, ..ReduceOnPlateau::default() }), "factor");
+    refused(sgd().schedule(|_| f64::NAN), "SGD learning_rate");
+    refused(sgd().schedule(StepDecay { learning_rate: 0.1, every: 0, factor: 0.5 }), "StepDecay every");
+    refused(sgd().schedule(OneCycle { warmup: 1.5, ..OneCycle::default() }), "OneCycle warmup");
+    refused(sgd().schedule(OneCycle { rise: 0.0, ..OneCycle::default() }), "OneCycle rise");
+    refused(sgd().schedule(OneCycle { fall: -1.0, ..OneCycle::default() }), "OneCycle fall");
+    refused(sgd().schedule(ReduceOnPlateau { factor: 1.0, ..ReduceOnPlateau::default() }), "ReduceOnPlateau factor");
 }
 
 // The numbers of PyTorch.

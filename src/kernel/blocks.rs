@@ -2,16 +2,15 @@
 
 use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
 
-use super::simd::wide;
 use super::threads;
 use crate::scalar::Scalar;
 
 /// Elements a block: a block of everything a rule touches stays in the cache.
 pub(crate) const BLOCK: usize = 2048;
 /// Elements a thread takes at a time; from twice as many on, a second thread pays.
-pub(super) const PIECE: usize = 32 * BLOCK;
+pub(crate) const PIECE: usize = 32 * BLOCK;
 /// The most slots a rule may have.
-const SLOTS: usize = 8;
+pub(crate) const SLOTS: usize = 8;
 
 /// The same stretch of a parameter, of its gradient and of its slots.
 struct Stretch<'a, F> {
@@ -29,35 +28,46 @@ impl<'a, F> Stretch<'a, F> {
         (length > 0).then_some(Self { param: self.param.split_off_mut(..length)?, grad, slots })
     }
 
-    fn blocks(mut self, count: usize, pass: impl Fn(&mut [F], &[F], &mut [&mut [F]])) {
-        while let Some(mut block) = self.next(BLOCK) {
+    fn blocks(mut self, size: usize, count: usize, pass: impl Fn(&mut [F], &[F], &mut [&mut [F]])) {
+        while self.param.len() > size
+            && let Some(mut block) = self.next(size)
+        {
             pass(block.param, block.grad, &mut block.slots[..count]);
+        }
+        if !self.param.is_empty() {
+            pass(self.param, self.grad, &mut self.slots[..count]);
         }
     }
 }
 
-/// Runs `pass(param, grad, slots)` on every block; `slots` holds `count` slots of `length` elements, one after another.
+/// Runs `pass(param, grad, slots)` on blocks of at most `size` elements; `slots` holds `count` slots as long as the
+/// parameter, one after another.
 pub(crate) fn blocks<F: Scalar>(
+    size: usize,
     param: &mut [F],
     grad: &[F],
     slots: &mut [F],
     count: usize,
-    length: usize,
     pass: impl Fn(&mut [F], &[F], &mut [&mut [F]]) + Sync,
 ) {
+    let length = param.len();
+    assert_eq!(
+        (grad.len(), slots.len()),
+        (length, count * length),
+        "a parameter, its gradient and slots differ in length"
+    );
     let mut all = Stretch { param, grad, slots: Default::default() };
     for (all, slot) in all.slots.iter_mut().zip(slots.chunks_exact_mut(length.max(1))) {
         *all = slot;
     }
     if length < 2 * PIECE {
-        all.blocks(count, pass);
+        all.blocks(size, count, pass);
     } else {
-        // What comes after the head begins with a cache line. Wide registers gain nothing by it.
-        let head = if wide() { 0 } else { all.param.as_ptr().align_offset(64).min(length) };
-        if let Some(head) = all.next(head) {
-            head.blocks(count, &pass);
+        // What comes after the head begins with a cache line.
+        if let Some(head) = all.next(all.param.as_ptr().align_offset(64)) {
+            head.blocks(size, count, &pass);
         }
-        threads::each(std::iter::from_fn(|| all.next(PIECE)), |piece| piece.blocks(count, &pass));
+        threads::each(std::iter::from_fn(|| all.next(PIECE)), |piece| piece.blocks(size, count, &pass));
     }
 }
 
@@ -89,7 +99,7 @@ mod tests {
             let mut param = vec![0.0; length];
             let grad: Vec<f64> = (0..length).map(|i| i as f64).collect();
             let mut slots: Vec<f64> = (0..2 * length).map(|i| i as f64).collect();
-            blocks(&mut param, &grad, &mut slots, 2, length, |param, grad, slots| {
+            blocks(BLOCK, &mut param, &grad, &mut slots, 2, |param, grad, slots| {
                 assert!(param.len() <= BLOCK && slots.len() == 2);
                 for i in 0..param.len() {
                     param[i] += grad[i] + slots[0][i] + slots[1][i];
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_rule_without_slots_gets_none() {
-        blocks(&mut [1.0_f32], &[2.0], &mut [], 0, 1, |_, _, slots| assert!(slots.is_empty()));
+        blocks(BLOCK, &mut [1.0_f32], &[2.0], &mut [], 0, |_, _, slots| assert!(slots.is_empty()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ndarray::Array2;
 
-use super::blocks::PIECE;
+use super::blocks::{BLOCK, PIECE};
 use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
@@ -32,9 +32,10 @@ fn lanes<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> [F; LANES] {
     )
 }
 
-/// Σ x².
+/// Σ x²; blocks are summed in f64, so that a long sum does not swallow what is added.
 pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    lanes(x, F::zero(), |sum, x| sum + x * x).iter().map(|lane| lane.as_f64()).sum()
+    let block = |x| lanes(x, F::zero(), |sum, x| sum + x * x).iter().map(|lane| lane.as_f64()).sum::<f64>();
+    x.chunks(BLOCK).map(block).sum()
 }
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
@@ -99,6 +100,7 @@ fn column_pass<F: Scalar>(x: &[F], scale: F, out: &mut [F], f: impl Fn(F, usize)
 
 /// Column sums of `g: (N, out)`, `out: (1, out)`.
 pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
+    assert_eq!(out.len(), g.ncols(), "column sums: shapes do not fit");
     let (g, out) = (g.as_slice().expect("standard layout"), out.as_slice_mut().expect("standard layout"));
     vectorize(
         #[inline(always)]
@@ -108,7 +110,7 @@ pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
 
 /// `out[0, j] = Σᵢ a[i, j] b[i, j]`, `a, b: (N, out)`, `out: (1, out)`.
 pub(crate) fn column_products<F: Scalar>(a: &Array2<F>, b: &Array2<F>, out: &mut Array2<F>) {
-    assert_eq!(a.dim(), b.dim(), "column products: shapes do not fit");
+    assert_eq!((a.dim(), out.len()), (b.dim(), b.ncols()), "column products: shapes do not fit");
     let (a, b) = (a.as_slice().expect("standard layout"), b.as_slice().expect("standard layout"));
     let out = out.as_slice_mut().expect("standard layout");
     vectorize(

@@ -4,7 +4,7 @@ use super::simd::{prefetch_at, vectorize, wide};
 use crate::scalar::Scalar;
 
 /// Elements that are computed before any of them is written, so that the compiler knows that no result is an operand.
-const RUN: usize = 32;
+const RUN: usize = 16;
 /// Bytes from what is computed to what is asked for: memory takes that long. Only where registers are wide: on the
 /// one processor with narrow ones that was measured (Zen 3) asking costs up to a fifth.
 const AHEAD: usize = 4096;

@@ -154,7 +154,8 @@ activation!(
     }
 );
 
+/// max(x, 0), and NaN for NaN.
 #[inline(always)]
-fn relu<F: Scalar>(x: F) -> F {
+pub(crate) fn relu<F: Scalar>(x: F) -> F {
     if x <= F::zero() { F::zero() } else { x }
 }

@@ -19,7 +19,7 @@ use crate::scalar::Scalar;
 ///
 /// ```
 /// use gradus::{AdaBelief, Updater};
-/// let mut updater = Updater::new(AdaBelief { learning_rate: 0.1, epsilon: 0.0, ..AdaBelief::default() });
+/// let mut updater = Updater::new(AdaBelief { learning_rate: 0.1, epsilon: 1e-30, ..AdaBelief::default() });
 /// let mut p = [1.0_f64];
 /// updater.step_slice(&mut p, &[5.0])?; // m̂ = g, ŝ = (0.9 g)²
 /// assert!((p[0] - (1.0 - 0.1 / 0.9)).abs() < 1e-12);

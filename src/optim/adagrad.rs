@@ -15,7 +15,7 @@ use crate::scalar::Scalar;
 ///
 /// ```
 /// use gradus::{AdaGrad, Updater};
-/// let mut updater = Updater::new(AdaGrad { learning_rate: 1.0, epsilon: 0.0 });
+/// let mut updater = Updater::new(AdaGrad { learning_rate: 1.0, epsilon: 1e-30 });
 /// let mut p = [0.0];
 /// updater.step_slice(&mut p, &[3.0])?; // h = 9
 /// assert_eq!(p, [-1.0]);

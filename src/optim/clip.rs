@@ -83,7 +83,7 @@ impl Action {
 
 /// `√Σ x²`, block by block; where squares overflow or vanish, in units of the largest element.
 pub(super) fn norm<F: Scalar>(x: &[F]) -> f64 {
-    let squares: f64 = x.chunks(kernel::BLOCK).map(kernel::sum_of_squares).sum();
+    let squares = kernel::sum_of_squares(x);
     let smallest = F::min_positive_value().as_f64() / F::epsilon().as_f64().powi(2);
     if squares.is_nan() || (squares.is_finite() && squares > smallest) {
         return squares.sqrt();

@@ -55,13 +55,9 @@ impl<F: Scalar> NAdam<F> {
     fn rates(&self, step: u64) -> (F, F) {
         let (beta1, psi) = (self.beta1.as_f64(), self.momentum_decay.as_f64());
         let mu = |t: u64| beta1 * (1.0 - 0.5 * 0.96_f64.powf(t as f64 * psi));
-        let mut product = 1.0;
-        for t in 1..=step {
-            product *= mu(t);
-            if product < 1e-20 {
-                break; // 1 less any smaller product is 1
-            }
-        }
+        // Less than β₁ᵗ; 1 less a product below 1e-20 is 1.
+        let vanished = beta1.powf(step as f64) < 1e-20;
+        let product: f64 = if vanished { 0.0 } else { (1..=step).map(mu).product() };
         let (now, next, rate) = (mu(step), mu(step + 1), self.learning_rate.as_f64());
         (F::of(rate * (1.0 - now) / (1.0 - product)), F::of(rate * next / (1.0 - product * next)))
     }

@@ -17,7 +17,7 @@ use crate::scalar::Scalar;
 ///
 /// ```
 /// use gradus::{RMSProp, Updater};
-/// let mut updater = Updater::new(RMSProp { learning_rate: 0.1, decay: 0.75, epsilon: 0.0 });
+/// let mut updater = Updater::new(RMSProp { learning_rate: 0.1, decay: 0.75, epsilon: 1e-30 });
 /// let mut p = [1.0];
 /// updater.step_slice(&mut p, &[3.0])?; // h = 9 / 4
 /// assert!((p[0] - 0.8_f64).abs() < 1e-15);

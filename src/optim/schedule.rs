@@ -136,8 +136,8 @@ fn check_steps(name: &str, steps: u64) -> Result<(), Error> {
     require(steps > 0, name, "at least 1", steps as f64)
 }
 
-fn check_factor(factor: f64) -> Result<(), Error> {
-    require(factor > 0.0 && factor.is_finite(), "factor", "a finite value above 0", factor)
+fn check_factor(name: &str, factor: f64) -> Result<(), Error> {
+    require(factor > 0.0 && factor.is_finite(), name, "a finite value above 0", factor)
 }
 
 /// The same rate at every step, `η`.
@@ -186,7 +186,7 @@ impl Schedule for StepDecay {
     fn check(&self) -> Result<(), Error> {
         check_rate("learning_rate", self.learning_rate)?;
         check_steps("every", self.every)?;
-        check_factor(self.factor)
+        check_factor("factor", self.factor)
     }
 }
 
@@ -211,6 +211,6 @@ impl Schedule for Exponential {
     }
     fn check(&self) -> Result<(), Error> {
         check_rate("learning_rate", self.learning_rate)?;
-        check_factor(self.factor)
+        check_factor("factor", self.factor)
     }
 }

@@ -7,9 +7,6 @@ use crate::kernel;
 use crate::layer::{Layer, Param, Role, values, values_mut};
 use crate::scalar::Scalar;
 
-/// As many slots as a rule may ask for.
-const MAX_SLOTS: usize = 8;
-
 /// Drives an [`Optimizer`]: owns the step count and the state, and does once for all rules what each would
 /// otherwise do for itself: schedules, clipping, weight decay, blocks, threads, and every sixteenth step bringing the
 /// state back to where numbers are fast: what is all but subnormal becomes zero, what is infinite the largest number.
@@ -246,11 +243,13 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] where the rule, decay, clipping or schedule is out of its range, [`Error::State`]
-    /// where the network is not of the shape of the steps before. No parameter and no state is changed then.
+    /// where the network is not of the shape of the steps before, [`Error::Contract`] where a gradient is not of the
+    /// shape of its parameter. No parameter and no state is changed then.
     ///
     /// # Panics
     /// The rule asks for more than 8 slots.
     pub fn step<N: Layer<F> + ?Sized>(&mut self, net: &mut N) -> Result<(), Error> {
+        check_gradients(net)?;
         self.begin(|show| {
             net.params(&mut |param| {
                 if param.role.is_trained() {
@@ -310,11 +309,16 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.optimizer.check()?;
+        self.optimizer.check().map_err(|error| error.of(&self.optimizer.name()))?;
         self.clip.check()?;
-        self.schedule.as_ref().map_or(Ok(()), |schedule| schedule.check())?;
+        self.check_schedule()?;
         let lambda = self.decay().lambda();
         require(lambda >= 0.0 && lambda.is_finite(), "weight decay", "a finite value of at least 0", lambda)
+    }
+
+    fn check_schedule(&self) -> Result<(), Error> {
+        let Some(schedule) = &self.schedule else { return Ok(()) };
+        schedule.check().map_err(|error| error.of(&schedule.name()))
     }
 
     fn decay(&self) -> WeightDecay {
@@ -323,13 +327,14 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
 
     /// What comes before a step on the parameters that `each` shows (name and shape).
     fn begin(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
+        self.check_schedule()?;
         if let Some(schedule) = &self.schedule {
-            schedule.check()?;
             self.optimizer.set_learning_rate(F::of(schedule.rate(self.state.steps)));
         }
         self.check()?;
         let slots = self.optimizer.slots();
-        assert!(slots <= MAX_SLOTS, "{} asks for {slots} slots, at most {MAX_SLOTS} are kept", self.optimizer.name());
+        let most = kernel::SLOTS;
+        assert!(slots <= most, "{} asks for {slots} slots, at most {most} are kept", self.optimizer.name());
         self.prepare(each)
     }
 
@@ -365,6 +370,19 @@ fn global_norm<F: Scalar, N: Layer<F> + ?Sized>(net: &N) -> f64 {
     norm
 }
 
+/// Whether gradients are of the shape of their parameters.
+fn check_gradients<F: Scalar, N: Layer<F> + ?Sized>(net: &N) -> Result<(), Error> {
+    let mut result = Ok(());
+    net.params(&mut |param| {
+        let (expected, found) = (param.value.dim(), param.grad.dim());
+        if result.is_ok() && param.is_trained() && found != expected {
+            let problem = format!("expected a gradient of shape {expected:?}, found {found:?}");
+            result = Err(Error::Contract { layer: format!("the layer of {}", param.name), problem });
+        }
+    });
+    result
+}
+
 fn mismatch<F>(expected: Option<&ParamState<F>>, found: Option<(&str, (usize, usize))>) -> Error {
     let said =
         |it: Option<(&str, (usize, usize))>| it.map_or("none".into(), |(name, shape)| format!("{name} {shape:?}"));
@@ -394,6 +412,11 @@ impl Before {
     fn keeps_gradient(self) -> bool {
         self.clip == Action::Keep && !matches!(self.decay, WeightDecay::L2(_))
     }
+
+    /// Whether the rule's pass over the parameter is the only one.
+    fn is_nothing(self) -> bool {
+        self.keeps_gradient() && self.decay == WeightDecay::None
+    }
 }
 
 impl<F: Scalar> ParamState<F> {
@@ -406,13 +429,14 @@ impl<F: Scalar> ParamState<F> {
         (self.steps, self.slots) = (0, Vec::new());
     }
 
-    /// One step, block by block, so that all passes over a block find it in the cache.
+    /// One step, block by block where there are several passes, so that all but the first find a block in the cache.
     fn step<O: Optimizer<F>>(&mut self, rule: &O, before: Before, param: &mut [F], grad: &[F]) {
-        let (count, length) = (rule.slots(), param.len());
-        self.slots.resize(count * length, F::zero());
+        let count = rule.slots();
+        self.slots.resize(count * param.len(), F::zero());
         self.steps += 1;
         let number = self.steps;
-        kernel::blocks(param, grad, &mut self.slots, count, length, |param, grad, slots| {
+        let size = if before.is_nothing() { kernel::PIECE } else { kernel::BLOCK };
+        kernel::blocks(size, param, grad, &mut self.slots, count, |param, grad, slots| {
             let mut scratch;
             let grad = if before.keeps_gradient() {
                 grad

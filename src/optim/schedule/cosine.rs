@@ -140,7 +140,7 @@ impl Schedule for OneCycle {
         check_rate("learning_rate", self.learning_rate)?;
         check_steps("steps", self.steps)?;
         require((0.0..=1.0).contains(&self.warmup), "warmup", "a share between 0 and 1", self.warmup)?;
-        check_factor(self.rise)?;
-        check_factor(self.fall)
+        check_factor("rise", self.rise)?;
+        check_factor("fall", self.fall)
     }
 }

@@ -17,7 +17,8 @@ use crate::loss::{Loss, check_targets, softmax};
 use crate::rng::Generator;
 use crate::scalar::Scalar;
 
-/// A network: layers one after another. It is itself a [`Layer`], so networks nest.
+/// A network: layers one after another. It is itself a [`Layer`], so networks nest. For a copy build another one and
+/// [`load_bytes`](Self::load_bytes) what [`to_bytes`](Self::to_bytes) gives.
 ///
 /// ```
 /// use gradus::prelude::*;
@@ -112,9 +113,9 @@ impl<F: Scalar> Sequential<F> {
         &self.layers
     }
 
-    /// The layers, to change what is in them.
-    pub fn layers_mut(&mut self) -> &mut [Box<dyn Layer<F>>] {
-        &mut self.layers
+    /// The layers, in order, to change what is in them.
+    pub fn layers_mut(&mut self) -> impl Iterator<Item = &mut dyn Layer<F>> {
+        self.layers.iter_mut().map(|layer| &mut **layer as _)
     }
 
     /// How many numbers training may change, those of frozen layers among them.

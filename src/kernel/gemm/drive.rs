@@ -1,4 +1,4 @@
-//! Blocks around the tiles: b in panels that stay in the first-level cache, a in blocks that stay in the second.
+//! Blocks around the tiles: b in panels and a in blocks that stay in the second-level cache.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -45,7 +45,7 @@ pub(super) struct Tiles<F: 'static, const R: usize, const V: usize, const T: usi
 }
 
 /// Bytes of a panel of b and of a block of a, by the size of a register. Panels stream from the second-level cache, and
-/// what a deep one saves is visits to c: 512 rows of the widest, 1024 of the others. Panel, block and the group of
+/// what a deep one saves is visits to c: 512 rows of the widest, 1024 or 2048 of the others. Panel, block and the group of
 /// panels share that cache, which is half as large or less where registers are small.
 const fn sizes(register: usize) -> (usize, usize) {
     if register >= 64 { (96 << 10, 272 << 10) } else { (64 << 10, 128 << 10) }

@@ -17,7 +17,8 @@ const FEW_COLUMNS: usize = 256;
 /// # Safety
 /// As for [`Engine::product`].
 pub(super) unsafe fn product<F: Engine>(level: Level, p: &Product<F>) {
-    // What is not shared is packed for every share: b is small, or a is, and a thread has but one.
+    // What is not shared is packed for every share: rather the rows of a batch than wide weights. Of the two parts of a
+    // weight gradient neither is the larger as a rule.
     let by_rows = p.a_col != 1 || p.n <= FEW_COLUMNS;
     let (length, unit) = if by_rows { (p.m, ROWS) } else { (p.n, COLUMNS) };
     // The threads last: to count them starts them.

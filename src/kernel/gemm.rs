@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::kernel::threads::with_three;
 
-    const SHAPES: [(usize, usize, usize); 21] = [
+    const SHAPES: [(usize, usize, usize); 23] = [
         (1, 1, 1),
         (1, 784, 100),
         (1, 100, 10),
@@ -118,6 +118,9 @@ mod tests {
         (300, 5, 130),
         (513, 3, 3),
         (41, 1030, 259),
+        // Few columns that are turned, in several strips.
+        (400, 30, 10),
+        (200, 12, 5),
         // Rows that collide in the cache, more than one slab of them, more columns than a group of panels.
         (128, 30, 64),
         (4224, 5, 20),

@@ -1,6 +1,7 @@
 //! Blocks around the tiles: b in panels and a in blocks that stay in the second-level cache.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::null;
 
@@ -96,32 +97,39 @@ fn spread<F>(distance: isize) -> bool {
     (distance.unsigned_abs() * size_of::<F>()).trailing_zeros() < 8
 }
 
-/// Rows of the transposed rest that are computed at a time.
-const STRIP: usize = 256;
+/// Columns of the transposed rest that are computed at a time: a group of panels in `f32`.
+const STRIP: usize = 192;
+/// Rows it has at most: a register of the widest and a quarter.
+const TURNED: usize = 20;
 
 /// Calls `product` once, or more often where the last columns of c would leave most of a register of `lanes` numbers
-/// empty: where rows of a are side by side, they are the rows of the transposed product, which fills it.
+/// empty: where rows of a are side by side, they are the rows of the transposed product, which fills it. So are all
+/// columns where no more than one register is full.
 ///
 /// # Safety
-/// As for [`drive`].
+/// As for [`drive`]; `lanes` are at most 16.
 pub(super) unsafe fn turn_rest<F: Copy + Zero>(p: &Product<F>, lanes: usize, product: unsafe fn(&Product<F>)) {
-    let (rest, columns) = (p.n % lanes, p.n / lanes * lanes);
-    let turns = p.a_row == 1 && p.a_col != 1 && p.bias.is_null() && columns > 0 && rest > 0 && 4 * rest <= lanes;
+    let rest = p.n % lanes;
+    let turns = p.a_row == 1 && p.a_col != 1 && p.bias.is_null() && rest > 0 && 4 * rest <= lanes;
+    let columns = if p.n < 2 * lanes { 0 } else { p.n - rest };
+    let rest = p.n - columns;
     // SAFETY: the caller's promise; columns `columns..` of c are rows of `turned`.
     unsafe {
         if !turns {
             return product(p);
         }
-        product(&Product { n: columns, ..*p });
-        let mut turned = [F::zero(); 4 * STRIP];
+        if columns > 0 {
+            product(&Product { n: columns, ..*p });
+        }
+        let mut turned = [const { MaybeUninit::uninit() }; TURNED * STRIP];
         for from in (0..p.m).step_by(STRIP) {
             let m = STRIP.min(p.m - from);
-            let (a, b, c) = (p.b.offset(columns as isize * p.b_col), p.a.add(from), turned.as_mut_ptr());
+            let (a, b, c) = (p.b.offset(columns as isize * p.b_col), p.a.add(from), turned.as_mut_ptr().cast());
             let (a_row, a_col, b_row, b_col, c_row) = (p.b_col, p.b_row, p.a_col, 1, m as isize);
             product(&Product { m: rest, n: m, a, a_row, a_col, b, b_row, b_col, c, c_row, ..*p });
             for i in 0..m {
                 let row = p.c.offset((from + i) as isize * p.c_row).add(columns);
-                (0..rest).for_each(|j| *row.add(j) = turned[j * m + i]);
+                (0..rest).for_each(|j| *row.add(j) = turned[j * m + i].assume_init());
             }
         }
     }
@@ -148,7 +156,8 @@ pub(super) unsafe fn drive<F, L, const R: usize, const V: usize, const T: usize>
     let pack_a = !narrow || (by_column && !(p.a_row == 1 && spread::<F>(p.a_col)));
     // In place, a row of a panel touches one more cache line, which is little for a wide one.
     let wide = width * size_of::<F>() >= 3 * 64;
-    let pack_b = p.b_col != 1 || (p.m > FEW_ROWS && !(wide && narrow && spread::<F>(p.b_row)));
+    let collides = p.m > R && !spread::<F>(p.b_row);
+    let pack_b = p.b_col != 1 || collides || (p.m > FEW_ROWS && !(wide && narrow && spread::<F>(p.b_row)));
     let row_bytes = width * size_of::<F>() + if pack_b { 0 } else { 64 };
     const { assert!((GROUP / size_of::<F>()).is_multiple_of(V * L::N), "a group is whole panels") };
     let (panel, _) = sizes(L::N * size_of::<F>());

@@ -10,7 +10,7 @@ pub(crate) mod simd;
 mod sweep;
 mod threads;
 
-pub(crate) use blocks::{BLOCK, CHUNK, PIECE, SLOTS, blocks, row_chunks};
+pub(crate) use blocks::{BLOCK, CHUNK, PIECE, SLOTS, blocks, pairs, row_chunks};
 pub(crate) use gemm::affine_of;
 pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
 
-use super::threads;
+use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
 /// Elements a block: a block of everything a rule touches stays in the cache.
@@ -71,6 +71,23 @@ pub(crate) fn blocks<F: Scalar>(
     }
 }
 
+/// Runs `f` on every `(a[i], b[i])`, with the best instruction set this processor has.
+#[inline(always)]
+pub(crate) fn pairs<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &mut F) + Sync) {
+    let pass = |a: &mut [F], b: &mut [F]| {
+        let f = &f;
+        vectorize(
+            #[inline(always)]
+            move || a.iter_mut().zip(b).for_each(|(a, b)| f(a, b)),
+        );
+    };
+    if a.len() < 2 * PIECE {
+        pass(a, b);
+    } else {
+        threads::each(a.chunks_mut(PIECE).zip(b.chunks_mut(PIECE)), |(a, b)| pass(a, b));
+    }
+}
+
 /// Rows of a chunk in prediction: its activations stay in the cache.
 pub(crate) const CHUNK: usize = 256;
 
@@ -92,6 +109,7 @@ pub(crate) fn row_chunks<F: Scalar>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::threads::with_three;
 
     #[test]
     fn every_element_is_passed_once_with_its_gradient_and_slots() {
@@ -117,6 +135,15 @@ mod tests {
     #[test]
     fn a_rule_without_slots_gets_none() {
         blocks(BLOCK, &mut [1.0_f32], &[2.0], &mut [], 0, |_, _, slots| assert!(slots.is_empty()));
+    }
+
+    #[test]
+    fn every_pair_is_passed_once() {
+        for length in [0, 1, 2 * PIECE - 1, 2 * PIECE, 5 * PIECE + 3] {
+            let (mut a, mut b): (Vec<f64>, Vec<f64>) = (0..length).map(|i| (i as f64, 0.5)).unzip();
+            with_three(|| pairs(&mut a, &mut b, |a, b| (*a, *b) = (*a + *b, *b + *a)));
+            assert!(a.iter().zip(&b).enumerate().all(|(i, (a, b))| *a == i as f64 + 0.5 && a == b), "{length}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::fmt::{self, Debug};
 
 use ndarray::Array2;
 
-use super::{Layer, expect_shape, resize, values, values_mut};
+use super::{Layer, expect_shape, resize, values_mut};
 use crate::kernel;
 use crate::scalar::Scalar;
 
@@ -15,14 +15,14 @@ pub(super) struct Slope<F>(Array2<F>);
 impl<F: Scalar> Slope<F> {
     /// Applies `f: x -> (y, dy/dx)` to every element in place and keeps the slopes.
     #[inline(always)]
-    pub(super) fn forward(&mut self, mut input: Array2<F>, f: impl Fn(F) -> (F, F)) -> Array2<F> {
+    pub(super) fn forward(&mut self, mut input: Array2<F>, f: impl Fn(F) -> (F, F) + Sync) -> Array2<F> {
         resize(&mut self.0, input.dim());
-        let (x, slope) = (values_mut(&mut input), values_mut(&mut self.0));
-        kernel::vectorize(move || {
-            for (x, slope) in x.iter_mut().zip(slope) {
-                (*x, *slope) = f(*x);
-            }
-        });
+        kernel::pairs(
+            values_mut(&mut input),
+            values_mut(&mut self.0),
+            #[inline(always)]
+            |x, slope| (*x, *slope) = f(*x),
+        );
         input
     }
 
@@ -32,27 +32,18 @@ impl<F: Scalar> Slope<F> {
         values_mut(&mut self.0)
     }
 
-    pub(super) fn get(&self) -> &Array2<F> {
-        &self.0
-    }
-
     /// `dL/dy -> dL/dx`, in place.
     #[track_caller]
-    pub(super) fn backward(&self, layer: &str, mut grad: Array2<F>) -> Array2<F> {
+    pub(super) fn backward(&mut self, layer: &str, mut grad: Array2<F>) -> Array2<F> {
         expect_shape(layer, self.0.dim(), grad.dim());
-        multiply(&mut grad, &self.0);
+        self.multiply(&mut grad);
         grad
     }
-}
 
-/// `a ⊙= b`.
-pub(super) fn multiply<F: Scalar>(a: &mut Array2<F>, b: &Array2<F>) {
-    let (a, b) = (values_mut(a), values(b));
-    kernel::vectorize(move || {
-        for (a, &b) in a.iter_mut().zip(b) {
-            *a *= b;
-        }
-    });
+    /// `x ⊙= slope`.
+    pub(super) fn multiply(&mut self, x: &mut Array2<F>) {
+        kernel::pairs(values_mut(x), values_mut(&mut self.0), |x, slope| *x *= *slope);
+    }
 }
 
 /// An element-wise layer: its formula is `y` and `dy/dx` in terms of `y` alone or of `x`.

@@ -1,7 +1,7 @@
 use ndarray::Array2;
 use rand::Rng;
 
-use super::activation::{Slope, multiply};
+use super::activation::Slope;
 use super::{Layer, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
@@ -103,7 +103,7 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
         let scale = self.training_scale();
         let mask = self.slope.reset(input.dim());
         kernel::dropout_mask(self.rng.next_u64(), self.ratio, scale, mask);
-        multiply(&mut input, self.slope.get());
+        self.slope.multiply(&mut input);
         input
     }
 
@@ -124,7 +124,7 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
     fn infer_random(&self, mut input: Array2<F>, rng: &mut Generator) -> Array2<F> {
         let mut mask = Slope::default();
         kernel::dropout_mask(rng.next_u64(), self.ratio, self.training_scale(), mask.reset(input.dim()));
-        multiply(&mut input, mask.get());
+        mask.multiply(&mut input);
         input
     }
 

@@ -197,29 +197,12 @@ impl Slab {
         room_b: *mut F,
         room_a: *mut F,
     ) {
-        let (width, group, shape) = (V * L::N, GROUP / size_of::<F>(), (self.rows, self.depth));
+        let (width, group) = (V * L::N, GROUP / size_of::<F>());
         let (_, block) = sizes(L::N * size_of::<F>());
         let block = part(self.rows, block / (self.depth * size_of::<F>()), R);
         // SAFETY: every offset below is within the slab, and so within the arrays of `p` or the room.
         unsafe {
-            let a = p.a.offset(self.i as isize * p.a_row + self.k as isize * p.a_col);
-            let apart = apart(self.depth);
-            let a = match (self.pack_a, self.by_column) {
-                (false, _) => (a, p.a_row, if self.by_column { p.a_col } else { p.a_row }),
-                (true, false) => {
-                    pack::rows(a, p.a_row, shape, (room_a, apart));
-                    (room_a.cast_const(), apart as isize, apart as isize)
-                }
-                (true, true) => {
-                    // Block by block, so that the strips that are written at a time are few.
-                    for from in (0..self.rows).step_by(block) {
-                        let (a, to) = (a.offset(from as isize * p.a_row), room_a.add(from * apart));
-                        let rows = block.min(self.rows - from);
-                        pack::columns::<F, R>(a, (p.a_row, p.a_col), (rows, self.depth), (to, apart));
-                    }
-                    (room_a.cast_const(), apart as isize, R as isize)
-                }
-            };
+            let a = self.rows_of_a::<F, R>(p, block, room_a);
             for first in (0..p.n).step_by(group) {
                 let columns = group.min(p.n - first);
                 let b = p.b.offset(self.k as isize * p.b_row + first as isize * p.b_col);
@@ -244,6 +227,42 @@ impl Slab {
                         let rows = from..self.rows.min(from + block);
                         self.panel::<F, L, R, V, T>(p, tiles, a, b, rows, first + j..first + j + columns);
                     }
+                }
+            }
+        }
+    }
+
+    /// Where the tiles read a, packed or not, with the distance of its rows and that of what a tile reads one after
+    /// another.
+    ///
+    /// # Safety
+    /// As for [`multiply`](Self::multiply).
+    #[inline(always)]
+    unsafe fn rows_of_a<F: Copy, const R: usize>(
+        &self,
+        p: &Product<F>,
+        block: usize,
+        room: *mut F,
+    ) -> (*const F, isize, isize) {
+        let apart = apart(self.depth);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let a = p.a.offset(self.i as isize * p.a_row + self.k as isize * p.a_col);
+            match (self.pack_a, self.by_column) {
+                (false, true) => (a, p.a_row, p.a_col),
+                (false, false) => (a, p.a_row, p.a_row),
+                (true, false) => {
+                    pack::rows(a, p.a_row, (self.rows, self.depth), (room, apart));
+                    (room, apart as isize, apart as isize)
+                }
+                (true, true) => {
+                    // Block by block, so that the strips that are written at a time are few.
+                    for from in (0..self.rows).step_by(block) {
+                        let (a, to) = (a.offset(from as isize * p.a_row), room.add(from * apart));
+                        let rows = block.min(self.rows - from);
+                        pack::columns::<F, R>(a, (p.a_row, p.a_col), (rows, self.depth), (to, apart));
+                    }
+                    (room, apart as isize, R as isize)
                 }
             }
         }

@@ -15,10 +15,13 @@
 #![allow(clippy::duplicate_mod, reason = "every example brings its support module along")]
 #![allow(clippy::type_complexity, reason = "tables of the book's figures, written down as they stand there")]
 
+mod support;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use gradus::prelude::*;
+use support::BookAdam;
 
 /// An example as a module: its experiment is what is tested, its `main` is not.
 macro_rules! examples {
@@ -97,28 +100,6 @@ impl Comparison {
 #[test]
 fn the_first_paths_are_the_books() {
     use optimizer_paths::{BOOK, path};
-    /// The book adds its ε to the root that is not yet corrected.
-    #[derive(Debug)]
-    struct BookAdam;
-    impl Optimizer<f64> for BookAdam {
-        fn slots(&self) -> usize {
-            2
-        }
-        fn update(&self, step: u64, param: &mut [f64], grad: &[f64], slots: &mut [&mut [f64]]) {
-            let [m, v] = slots else { unreachable!() };
-            let t = step as f64;
-            let rate = 0.3 * (1.0 - 0.999_f64.powf(t)).sqrt() / (1.0 - 0.9_f64.powf(t));
-            for i in 0..param.len() {
-                m[i] += 0.1 * (grad[i] - m[i]);
-                v[i] += 0.001 * (grad[i] * grad[i] - v[i]);
-                param[i] -= rate * m[i] / (v[i].sqrt() + 1e-7);
-            }
-        }
-        fn learning_rate(&self) -> f64 {
-            0.3
-        }
-        fn set_learning_rate(&mut self, _: f64) {}
-    }
     // After 5, 15 and 30 updates.
     let book: [(&str, [[f64; 2]; 3]); 4] = [
         ("SGD", [[-4.249530357, -1.18098], [-1.566126103, -0.4117822642], [-0.3503929958, 0.08478231655]]),
@@ -142,7 +123,9 @@ fn the_first_paths_are_the_books() {
         let tolerance = if name == "Adam" { 1e-5 } else { 1e-9 };
         hold(name, &path(&BOOK, optimizer, 30).unwrap(), points, tolerance);
     }
-    hold("the book's Adam", &path(&BOOK, BookAdam, 30).unwrap(), &book[3].1, 1e-9);
+    // The book adds its ε to the root that is not yet corrected.
+    let adam = BookAdam { learning_rate: 0.3, beta1: 0.9, beta2: 0.999 };
+    hold("the book's Adam", &path(&BOOK, adam, 30).unwrap(), &book[3].1, 1e-9);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! `GRADUS_PYTHON` names the interpreter (else `python3` is asked); what it needs stands in CONTRIBUTING.md.
 //! `cargo test --all-features --test interop -- --nocapture` shows the versions and the differences.
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,6 +13,7 @@ use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;
 use serde_json::{Value, json};
+use support::Scratch;
 
 /// The interpreter, or `None` with the reason printed.
 fn python() -> Option<String> {
@@ -107,16 +110,15 @@ fn read<F: Scalar>(dir: &Path, name: &str, tolerance: f64) -> Result<(), Error> 
 #[test]
 fn files_go_there_and_back() -> Result<(), Error> {
     let Some(python) = python() else { return Ok(()) };
-    let dir = std::env::temp_dir().join(format!("gradus-interop-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    write::<f32>(&dir, "f32")?;
-    write::<f64>(&dir, "f64")?;
+    let scratch = Scratch::new("interop");
+    let dir = &scratch.0;
+    write::<f32>(dir, "f32")?;
+    write::<f64>(dir, "f64")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop.py");
-    let output = Command::new(python).arg(script).arg(&dir).output().unwrap();
+    let output = Command::new(python).arg(script).arg(dir).output().unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    read::<f32>(&dir, "f32", 1e-6)?;
-    read::<f64>(&dir, "f64", 1e-14)?;
-    fs::remove_dir_all(dir).unwrap();
+    read::<f32>(dir, "f32", 1e-6)?;
+    read::<f64>(dir, "f64", 1e-14)?;
     Ok(())
 }

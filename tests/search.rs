@@ -1,7 +1,9 @@
 //! Hyper-parameter search: reproducible, parallel, durable, shared; and it finds what it should.
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use gradus::Error;
 use gradus::search::{Budgets, Dimension, Failure, Point, Space, Study, Trial, TrialRecord, Value};
+use support::Scratch;
 
 fn space() -> Space {
     Space::new()
@@ -37,14 +40,6 @@ fn results(study: &Study) -> Vec<TrialRecord> {
         trial
     };
     study.trials().into_iter().map(timeless).collect()
-}
-
-/// A folder of a test's own.
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("gradus-search-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 #[test]
@@ -423,7 +418,8 @@ fn a_budget_that_is_used_up_ends_a_trial() {
 
 #[test]
 fn csv_and_log_give_back_every_bit() {
-    let path = folder("bits").join("study.jsonl");
+    let scratch = Scratch::new("bits");
+    let path = scratch.file("study.jsonl");
     let mut study = Study::minimize(space(), u64::MAX).unwrap().log(&path).unwrap();
     study
         .random(20, |trial| {
@@ -456,7 +452,8 @@ fn csv_and_log_give_back_every_bit() {
 /// A log cut anywhere, as by a kill, resumes to the same end.
 #[test]
 fn a_log_cut_anywhere_resumes_to_the_same_end() {
-    let path = folder("cut").join("study.jsonl");
+    let scratch = Scratch::new("cut");
+    let path = scratch.file("study.jsonl");
     let run = || -> Result<Study, Error> {
         let mut study = Study::maximize(space(), 42)?.log(&path)?;
         search_all_ways(&mut study)?;
@@ -482,7 +479,8 @@ fn a_log_cut_anywhere_resumes_to_the_same_end() {
 /// A power failure may leave the end of a line, and no line before it.
 #[test]
 fn a_last_line_of_rubbish_is_dropped_and_said() {
-    let path = folder("rubbish").join("study.jsonl");
+    let scratch = Scratch::new("rubbish");
+    let path = scratch.file("study.jsonl");
     let run = |trials| -> Result<Study, Error> {
         let mut study = Study::maximize(space(), 1)?.log(&path)?;
         study.random(trials, |trial| Ok(score(trial.point())))?;
@@ -501,7 +499,8 @@ fn a_last_line_of_rubbish_is_dropped_and_said() {
 /// Two processes may end the same trial, if one took the other for dead.
 #[test]
 fn of_two_lines_of_one_trial_the_first_stands() {
-    let path = folder("twice").join("study.jsonl");
+    let scratch = Scratch::new("twice");
+    let path = scratch.file("study.jsonl");
     let run = || -> Result<Study, Error> {
         let mut study = Study::maximize(space(), 1)?.log(&path)?;
         study.random(5, |trial| Ok(score(trial.point())))?;
@@ -519,7 +518,8 @@ fn of_two_lines_of_one_trial_the_first_stands() {
 
 #[test]
 fn a_finished_log_runs_nothing_again() {
-    let path = folder("again").join("study.jsonl");
+    let scratch = Scratch::new("again");
+    let path = scratch.file("study.jsonl");
     let run = |path: &Path| {
         let calls = AtomicUsize::new(0);
         let mut study = Study::maximize(space(), 1).unwrap().log(path).unwrap();
@@ -533,14 +533,13 @@ fn a_finished_log_runs_nothing_again() {
     };
     let first = run(&path);
     assert_eq!(run(&path), (first.0, 0));
-    let files: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|f| f.unwrap().file_name()).collect();
-    assert_eq!(files, ["study.jsonl"], "lock files are cleared away");
+    assert_eq!(scratch.names(), ["study.jsonl"], "lock files are cleared away");
 }
 
 #[test]
 fn the_log_of_another_study_is_refused() {
-    let folder = folder("other");
-    let path = folder.join("study.jsonl");
+    let scratch = Scratch::new("other");
+    let path = scratch.file("study.jsonl");
     let mut study = Study::maximize(space(), 1).unwrap().log(&path).unwrap();
     study.random(20, |trial| Ok(score(trial.point()))).unwrap();
     let before = std::fs::read(&path).unwrap();
@@ -573,7 +572,7 @@ fn the_log_of_another_study_is_refused() {
     assert!(error.contains("they differ in trial 10: expected learning_rate "), "{error}");
 
     // The same study, other budgets.
-    let halved = folder.join("halved.jsonl");
+    let halved = scratch.file("halved.jsonl");
     let halve = |min| {
         let mut study = Study::maximize(space(), 1)?.log(&halved)?;
         study.successive_halving(6, Budgets { min, max: 9, factor: 3 }, |trial| Ok(score(trial.point())))
@@ -582,7 +581,7 @@ fn the_log_of_another_study_is_refused() {
     let error = halve(2).unwrap_err().to_string();
     assert!(error.contains(", budget 2, found ") && error.ends_with(", budget 1"), "{error}");
 
-    let foreign = folder.join("notes.txt");
+    let foreign = scratch.file("notes.txt");
     for text in ["one line\n", "no end", "{\"a\": 1}\n{}\n"] {
         std::fs::write(&foreign, text).unwrap();
         let error = Study::maximize(space(), 1).unwrap().log(&foreign).unwrap_err();
@@ -666,14 +665,15 @@ fn alone() -> Vec<TrialRecord> {
 
 #[test]
 fn two_processes_share_a_study() {
-    let folder = folder("two");
-    let mut children = ["a", "b"].map(|name| start(&folder, name));
+    let scratch = Scratch::new("two");
+    let folder = &scratch.0;
+    let mut children = ["a", "b"].map(|name| start(folder, name));
     assert!(children.iter_mut().all(|child| child.0.wait().unwrap().success()));
     let expected = format!("{:?}", alone());
     for name in ["a", "b"] {
         assert_eq!(std::fs::read_to_string(folder.join(format!("result-{name}"))).unwrap(), expected);
     }
-    let runs = runs(&folder);
+    let runs = runs(folder);
     let numbers: std::collections::BTreeSet<usize> = runs.iter().map(|run| run.0).collect();
     assert_eq!((runs.len(), numbers.len()), (SHARED_TRIALS, SHARED_TRIALS), "each trial once: {runs:?}");
     assert!(["a", "b"].iter().all(|name| runs.iter().any(|run| run.1 == *name)), "both worked: {runs:?}");
@@ -682,12 +682,13 @@ fn two_processes_share_a_study() {
 /// One process is killed amid two trials; another, which was waiting for them, runs them and ends as ever.
 #[test]
 fn the_trials_of_a_killed_process_are_run_by_another() {
-    let folder = folder("killed");
-    let mut killed = start(&folder, "killed");
+    let scratch = Scratch::new("killed");
+    let folder = &scratch.0;
+    let mut killed = start(folder, "killed");
     let begun = |trial: usize, name: &str| folder.join(format!("trial-{trial}-{name}")).exists();
     wait_for("trials 4 and 5 to begin", || begun(4, "killed") && begun(5, "killed"));
-    let mut other = start(&folder, "other");
-    let finished_by_other = || runs(&folder).iter().filter(|run| run.1 == "other").count();
+    let mut other = start(folder, "other");
+    let finished_by_other = || runs(folder).iter().filter(|run| run.1 == "other").count();
     // All but 0 to 5, of the first round.
     wait_for("the other to do what is left", || finished_by_other() == SHARED_TRIALS / 2 - 6);
     std::thread::sleep(Duration::from_millis(100));
@@ -697,12 +698,11 @@ fn the_trials_of_a_killed_process_are_run_by_another() {
     assert!(other.0.wait().unwrap().success());
     assert_eq!(std::fs::read_to_string(folder.join("result-other")).unwrap(), format!("{:?}", alone()));
     assert!(begun(4, "other") && begun(5, "other"));
-    let left: Vec<_> =
-        std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    let left = scratch.names();
     assert!(!left.iter().any(|name| name.ends_with(".lock")), "{left:?}");
     // And a run that comes after all is over finds everything there.
-    assert_eq!(format!("{:?}", results(&shared_search(&folder, "late"))), format!("{:?}", alone()));
-    assert!(runs(&folder).iter().all(|run| run.1 != "late"));
+    assert_eq!(format!("{:?}", results(&shared_search(folder, "late"))), format!("{:?}", alone()));
+    assert!(runs(folder).iter().all(|run| run.1 != "late"));
 }
 
 fn wait_for(what: &str, holds: impl Fn() -> bool) {

@@ -88,11 +88,12 @@ pub use rand;
 /// Everything a training program needs: `use gradus::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, BatchNorm, BinaryCrossEntropy, Clip, Cosine,
-        CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History, Init, Layer,
-        LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, Monitor, NAdam, Nesterov, OneCycle,
-        Optimizer, RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, SGD, Sampling, Scalar, Schedule, Sequential,
-        Sigmoid, SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
+        AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, Batch, BatchNorm, BinaryCrossEntropy, Clip,
+        Constant, Cosine, CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History,
+        Init, Layer, LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, Monitor, NAdam, Nesterov,
+        OneCycle, Optimizer, RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, Role, SGD, Sampling, Scalar, Schedule,
+        Sequential, Sigmoid, SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng,
+        softmax,
     };
 }
 

@@ -8,7 +8,6 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use gradus::prelude::*;
-use gradus::{Batch, Sampling};
 
 struct Counting;
 

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gradus::Constant;
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;

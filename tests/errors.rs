@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gradus::ndarray::{Array1, Array2, ShapeBuilder, array};
 use gradus::prelude::*;
-use gradus::{Batch, History};
 use support::bits;
 
 /// The message of an error of this variant.

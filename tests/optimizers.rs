@@ -2,10 +2,10 @@
 
 mod support;
 
+use gradus::Param;
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;
-use gradus::{Layer, Loss, Param, Role};
 use serde_json::Value;
 use support::{BookAdam, bits, cases, vector};
 

@@ -5,10 +5,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use gradus::Param;
 use gradus::ndarray::{Array2, array};
 use gradus::prelude::*;
 use gradus::rand::RngExt;
-use gradus::{Param, Role};
 use safetensors::{Dtype, SafeTensors};
 use support::{Scratch, bits};
 

@@ -5,7 +5,6 @@ mod support;
 use std::ops::ControlFlow;
 
 use gradus::prelude::*;
-use gradus::{Constant, Layer};
 use serde_json::Value;
 use support::{cases, vector};
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use gradus::ndarray::{Array2, ShapeBuilder, arr1, array};
 use gradus::prelude::*;
-use gradus::{Sampling, Targets};
 
 /// The promise of the README: held-out accuracy of at least 95 % within 30 epochs.
 #[test]

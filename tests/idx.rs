@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use gradus::ndarray::array;
 use gradus::rand::{Rng, RngExt};
 use gradus::{Dataset, Error, Idx, mnist};
-use support::Scratch;
+use support::{Scratch, mnist_folder};
 
 fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, shape.len() as u8];
@@ -310,12 +310,9 @@ fn a_folder_is_no_file() {
 
 /// Counts, labels and sums of pixels as NumPy finds them in the files.
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_is_read_right() {
-    let Some(dir) = std::env::var_os("GRADUS_MNIST") else {
-        eprintln!("skipped: GRADUS_MNIST does not name the folder of MNIST's four files");
-        return;
-    };
-    let (train, test) = mnist::<f32>(dir).unwrap();
+    let (train, test) = mnist::<f32>(mnist_folder()).unwrap();
     let pixels = |data: &Dataset| data.rows().iter().map(|&x| (f64::from(x) * 255.0).round() as u64).sum::<u64>();
     let counts = |data: &Dataset| {
         let mut counts = [0; 10];

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod study;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -32,6 +34,11 @@ impl Drop for Scratch {
         let removed = fs::remove_dir_all(&self.0);
         assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
     }
+}
+
+/// The folder of MNIST's four files.
+pub fn mnist_folder() -> PathBuf {
+    std::env::var_os("GRADUS_MNIST").expect("GRADUS_MNIST names the folder of MNIST's four files").into()
 }
 
 /// Every value and buffer of a network by its name, bit by bit.

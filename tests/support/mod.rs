@@ -38,7 +38,7 @@ impl Drop for Scratch {
 
 /// The folder of MNIST's four files.
 pub fn mnist_folder() -> PathBuf {
-    std::env::var_os("GRADUS_MNIST").expect("GRADUS_MNIST names the folder of MNIST's four files").into()
+    std::env::var_os("GRADUS_MNIST").expect("GRADUS_MNIST has to name the folder of MNIST's four files").into()
 }
 
 /// Every value and buffer of a network by its name, bit by bit.

@@ -6,7 +6,7 @@
 use criterion::{BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use gradus::prelude::*;
 use gradus::rand::RngExt;
-use gradus::{Batch, Builder, ndarray::Array2};
+use gradus::{Builder, ndarray::Array2};
 
 /// Data of this shape and the batches they make, more than a second-level cache holds.
 fn batches<F: Scalar>(size: usize, width: usize, classes: usize) -> Vec<Batch<F>> {

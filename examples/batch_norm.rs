@@ -20,7 +20,6 @@ mod support;
 
 use std::process::ExitCode;
 
-use gradus::Batch;
 use gradus::prelude::*;
 use gradus::rand::Rng;
 use support::figure::{Axis, BLUE, Color, Figure, Mark, Panel, VERMILLION};

@@ -20,7 +20,6 @@ mod support;
 use std::path::Path;
 use std::process::ExitCode;
 
-use gradus::Batch;
 use gradus::prelude::*;
 use gradus::search::{Failure, Space, Study, Trial, TrialRecord};
 use support::figure::{Axis, Color, Figure, Mark, PALETTE, Panel, scale};
@@ -29,7 +28,7 @@ use support::{Arguments, Outcome, draw, percent, table::Table};
 const ROWS: usize = 500;
 const BATCH: usize = 100;
 const UPDATES: usize = 200;
-pub(crate) const ROUNDS: usize = 3;
+const ROUNDS: usize = 3;
 
 /// Trains one net at the trial's point; its score is the validation accuracy last recorded.
 fn objective(trial: &mut Trial, train: &Dataset, validation: &Dataset) -> Result<f64, Failure> {
@@ -62,7 +61,13 @@ pub(crate) struct Log<'a> {
 }
 
 /// Rounds of random search, each in the narrowed space of the one before; with a log, they are told of as well.
-pub(crate) fn search(train: &Dataset, seed: u64, trials: usize, log: Option<Log<'_>>) -> Result<Study, Error> {
+pub(crate) fn search(
+    train: &Dataset,
+    seed: u64,
+    rounds: usize,
+    trials: usize,
+    log: Option<Log<'_>>,
+) -> Result<Study, Error> {
     let (train, validation) = train.take(ROWS)?.shuffle(&mut gradus::rng(seed)).split(0.2)?;
     let space = Space::new().log_uniform("learning_rate", 1e-6..1e-2).log_uniform("weight_decay", 1e-8..1e-4);
     let told = log.is_some();
@@ -70,9 +75,9 @@ pub(crate) fn search(train: &Dataset, seed: u64, trials: usize, log: Option<Log<
     if let Some(log) = log {
         study = study.about(log.about).log(log.path)?;
     }
-    for round in 1..=ROUNDS {
+    for round in 1..=rounds {
         study.random(trials, |trial| objective(trial, &train, &validation))?;
-        if round < ROUNDS {
+        if round < rounds {
             let narrowing = study.narrow(0.2)?;
             if told {
                 println!("{narrowing}");
@@ -102,7 +107,7 @@ fn run(arguments: &Arguments) -> Outcome {
         false => println!("trials go to {}", path.display()),
     }
     let about = format!("{}; {UPDATES} updates on {ROWS} rows, rounds of {trials}", data.about);
-    let study = search(&data.train, arguments.seed, trials, Some(Log { path: &path, about }))?;
+    let study = search(&data.train, arguments.seed, ROUNDS, trials, Some(Log { path: &path, about }))?;
     study.notes().iter().for_each(|note| println!("{note}"));
 
     println!("the 20 best of {} trials:\n\n{}", study.trials().len(), study.table(20));

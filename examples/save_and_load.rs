@@ -4,9 +4,9 @@
 //! cargo run --release --features onnx --example save_and_load -- [--data DIR --seed N --out DIR --quick]
 //! ```
 //!
-//! To expect: three times the same accuracy, 95.9 % on the embedded digits: a run in one go, the same run stopped half way
-//! and resumed (bit for bit the same network), and its saved weights in a new network. With the feature `onnx` also a
-//! file for any engine.
+//! To expect: three times the same accuracy on the rows held back for validation, 94.8 % on the embedded digits: a run
+//! in one go, the same run stopped half way and resumed (bit for bit the same network), and its saved weights in a new
+//! network. Then that of the best epoch on the test data, 93.1 %. With the feature `onnx` also a file for any engine.
 
 mod support;
 
@@ -21,34 +21,31 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Outcome {
     let data = arguments.load()?;
+    let (train, validation) = data.train.shuffle(&mut rng(arguments.seed)).split(0.2)?;
     let epochs = arguments.steps(20, 6);
     let build = || {
-        Sequential::<f32>::input(data.train.width())
+        Sequential::<f32>::input(train.width())
             .affine(100, Init::He)
             .batch_norm()
             .relu()
             .dropout(0.2)
-            .affine(data.train.classes(), Init::Xavier)
+            .affine(train.classes(), Init::Xavier)
             .build(&mut rng(arguments.seed))
     };
-    let trainer = || Trainer::new(SoftmaxCrossEntropy, Adam::default()).seed(arguments.seed).validate(&data.test);
+    let trainer = || Trainer::new(SoftmaxCrossEntropy, Adam::default()).seed(arguments.seed).validate(&validation);
 
     // In one go.
     let mut net = build()?;
-    trainer().epochs(epochs).fit(&mut net, &data.train)?;
-    println!("in one go:            {}", percent(net.accuracy(&data.test)?));
+    trainer().epochs(epochs).fit(&mut net, &train)?;
+    println!("in one go:            {}", percent(net.accuracy(&validation)?));
 
     // Stopped half way: what is left of the first process is a file.
     let (checkpoint, best) = (arguments.file("run.safetensors")?, arguments.file("best.safetensors")?);
-    trainer().epochs(epochs / 2).checkpoint_every(1, &checkpoint).fit(&mut build()?, &data.train)?;
+    let stoppable = || trainer().checkpoint_every(1, &checkpoint).keep_best(Monitor::Accuracy, &best);
+    stoppable().epochs(epochs / 2).fit(&mut build()?, &train)?;
     let mut resumed = build()?;
-    let history = trainer()
-        .epochs(epochs)
-        .checkpoint_every(1, &checkpoint)
-        .keep_best(Monitor::Accuracy, &best)
-        .resume(&checkpoint)
-        .fit(&mut resumed, &data.train)?;
-    println!("stopped and resumed:  {}", percent(resumed.accuracy(&data.test)?));
+    let history = stoppable().epochs(epochs).resume(&checkpoint).fit(&mut resumed, &train)?;
+    println!("stopped and resumed:  {}", percent(resumed.accuracy(&validation)?));
     let same = if resumed.to_bytes()? == net.to_bytes()? { "bit for bit the same" } else { "NOT the same" };
     println!("                      {} epochs recorded, {same} network", history.epochs.len());
 
@@ -57,7 +54,11 @@ fn run(arguments: &Arguments) -> Outcome {
     net.save(&weights)?;
     let mut loaded = build()?;
     loaded.load(&weights)?;
-    println!("saved and loaded:     {}", percent(loaded.accuracy(&data.test)?));
+    println!("saved and loaded:     {}", percent(loaded.accuracy(&validation)?));
+
+    // The epoch that did best on the validation rows, held to rows that had no say in anything.
+    loaded.load(&best)?;
+    println!("best epoch, test:     {}", percent(loaded.accuracy(&data.test)?));
     println!("wrote {}, {} and {}", weights.display(), checkpoint.display(), best.display());
 
     export(arguments, &loaded)

@@ -130,6 +130,10 @@ pub struct Dataset<F = f32> {
 
 impl<F: Scalar> Dataset<F> {
     /// Rows with targets of either kind. Arrays in another layout than row-major are copied into it.
+    ///
+    /// # Errors
+    /// No rows, columns or classes; more or fewer targets than rows, a label that is no class, a number that is not finite
+    /// (the row is named).
     pub fn new(rows: Array2<F>, targets: Targets<F>) -> Result<Self, Error> {
         let rows = checked("rows", rows)?;
         if targets.len() != rows.nrows() {
@@ -151,6 +155,9 @@ impl<F: Scalar> Dataset<F> {
     }
 
     /// A class, from `0` to `classes - 1`, for each row.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
     pub fn classification(rows: Array2<F>, labels: Vec<usize>, classes: usize) -> Result<Self, Error> {
         Self::new(rows, Targets::Labels { labels, classes })
     }
@@ -166,6 +173,9 @@ impl<F: Scalar> Dataset<F> {
     /// assert_eq!(parabola.targets().width(), 1);
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
     pub fn regression(rows: Array2<F>, targets: Array2<F>) -> Result<Self, Error> {
         Self::new(rows, Targets::Dense(targets))
     }
@@ -238,8 +248,6 @@ impl<F: Scalar> Dataset<F> {
     /// (Beware of notes on the book whose validation split assigns the same slice `[:n]` to both parts: a network is
     /// then judged on what it was trained on. Here no row is in both, and none is lost.)
     ///
-    /// An error if the fraction is not between 0 and 1 or leaves either part without a row.
-    ///
     /// ```
     /// use gradus::{Dataset, ndarray::array};
     ///
@@ -249,6 +257,9 @@ impl<F: Scalar> Dataset<F> {
     /// assert_eq!(train.rows(), array![[2.], [3.], [4.]]);
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// A fraction that is not between 0 and 1 or leaves either part without a row.
     pub fn split(self, fraction_held_back: f64) -> Result<(Self, Self), Error> {
         let held_back = self.held_back(fraction_held_back)?;
         Ok((self.range(held_back..self.len()), self.range(0..held_back)))
@@ -267,7 +278,7 @@ impl<F: Scalar> Dataset<F> {
         }
     }
 
-    /// The first `count` rows; an error if there are fewer, or `count` is 0.
+    /// The first `count` rows.
     ///
     /// ```
     /// # use gradus::Digits;
@@ -275,14 +286,16 @@ impl<F: Scalar> Dataset<F> {
     /// assert_eq!(few.len(), 500);
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// A `count` of 0 or of more rows than there are.
     pub fn take(&self, count: usize) -> Result<Self, Error> {
         let expected = format!("1 to {}", self.len());
         require(count > 0 && count <= self.len(), "rows to take", &expected, count as f64)?;
         Ok(self.range(0..count))
     }
 
-    /// The rows with these numbers, from 0, in this order; a row may come more than once. An error if
-    /// there are none.
+    /// The rows with these numbers, from 0, in this order; a row may come more than once.
     ///
     /// ```
     /// # use gradus::{Dataset, ndarray::array};
@@ -291,8 +304,11 @@ impl<F: Scalar> Dataset<F> {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     ///
+    /// # Errors
+    /// No numbers.
+    ///
     /// # Panics
-    /// If there is no row of that number.
+    /// There is no row of that number.
     #[track_caller]
     pub fn select(&self, indices: &[usize]) -> Result<Self, Error> {
         if indices.is_empty() {

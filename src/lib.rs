@@ -5,13 +5,16 @@
 //! use gradus::prelude::*;
 //!
 //! let mut rng = gradus::rng(42);
-//! let (train, test) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
+//! let (train, validation) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
 //! let mut net = Sequential::<f32>::input(train.width())
 //!     .affine(100, Init::He).batch_norm().relu().dropout(0.2)
 //!     .affine(train.classes(), Init::Xavier)
 //!     .build(&mut rng)?;
-//! let history = Trainer::new(SoftmaxCrossEntropy, Adam::default()).epochs(20).validate(&test).fit(&mut net, &train)?;
-//! println!("{:.1} %", 100.0 * net.accuracy(&test)?);
+//! let history = Trainer::new(SoftmaxCrossEntropy, Adam::default())
+//!     .epochs(20)
+//!     .validate(&validation)
+//!     .fit(&mut net, &train)?;
+//! println!("{} steps, {:.1} %", history.losses.len(), 100.0 * net.accuracy(&validation)?);
 //! net.save("digits.safetensors")?; // PyTorch reads it too
 //! # Ok::<(), Error>(())
 //! ```
@@ -85,11 +88,12 @@ pub use rand;
 /// Everything a training program needs: `use gradus::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, BatchNorm, BinaryCrossEntropy, Clip, Cosine,
-        CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History, Init, Layer,
-        LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, Monitor, NAdam, Nesterov, OneCycle,
-        Optimizer, RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, SGD, Sampling, Scalar, Schedule, Sequential,
-        Sigmoid, SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng, softmax,
+        AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, Batch, BatchNorm, BinaryCrossEntropy, Clip,
+        Constant, Cosine, CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History,
+        Init, Layer, LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, Monitor, NAdam, Nesterov,
+        OneCycle, Optimizer, RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, Role, SGD, Sampling, Scalar, Schedule,
+        Sequential, Sigmoid, SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng,
+        softmax,
     };
 }
 

@@ -40,9 +40,16 @@ use crate::scalar::Scalar;
 /// ```
 pub trait Loss<F: Scalar>: Debug + Send + Sync {
     /// L of a batch of outputs `(N, out)`, and dL/d output, which takes the output's buffer.
+    ///
+    /// # Panics
+    /// The built-in losses, where the outputs do not have a row a target and the width of the targets, and
+    /// [`SoftmaxCrossEntropy`] where a label is no class. [`check`](Self::check) finds a wrong width or label first.
     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>);
 
     /// L alone, of outputs that stay as they are.
+    ///
+    /// # Panics
+    /// Where [`value_and_grad`](Self::value_and_grad) does.
     fn value(&self, output: &Array2<F>, targets: &Targets<F>) -> f64 {
         self.value_and_grad(output.clone(), targets).0
     }
@@ -92,7 +99,7 @@ impl<F: Scalar, L: Loss<F> + ?Sized> Loss<F> for Box<L> {
 /// Cross-entropy of the softmax of the outputs: `L = -Σₙ Σⱼ tₙⱼ ln pₙⱼ / N`, `p = softmax(output)`.
 ///
 /// Takes logits, never probabilities, and computes `ln p` as `x - max - ln Σ exp(x - max)`, so it is finite for
-/// any finite logits (the book adds 1e-7 inside the logarithm instead, which caps its loss at 16.1).
+/// logits whose differences are finite (the book adds 1e-7 inside the logarithm instead, which caps its loss at 16.1).
 /// `dL/dx = (p Σⱼtⱼ - t) / N`. Two classes take two output columns; for a single one there is
 /// [`BinaryCrossEntropy`].
 ///

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use gradus::prelude::*;
-//! use gradus::search::{Space, Study};
+//! use gradus::search::{Space, Study, Trial};
 //!
 //! let (train, validation) = Digits::load::<f32>()?.shuffle(&mut gradus::rng(1)).take(300)?.split(0.2)?;
 //! let space = Space::new()
@@ -10,7 +10,7 @@
 //!     .log_uniform("weight_decay", 1e-8..1e-4)
 //!     .log_int("hidden", 10..=40);
 //!
-//! let objective = |trial: &mut search::Trial| {
+//! let objective = |trial: &mut Trial| {
 //!     let mut net = Sequential::mlp(train.width(), &[trial.usize("hidden")], train.classes()).build(trial.rng())?;
 //!     Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") as f32 })
 //!         .weight_decay(WeightDecay::L2(trial.f64("weight_decay")))
@@ -27,7 +27,6 @@
 //! println!("{}", study.narrow(0.25)?);
 //! study.random(8, objective)?;
 //! println!("{}", study.table(10));
-//! # use gradus::search;
 //! # assert_eq!(study.trials().len(), 16);
 //! # Ok::<(), gradus::Error>(())
 //! ```

@@ -9,7 +9,6 @@ use std::cell::Cell;
 
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
-use gradus::{Batch, Sampling};
 
 struct Counting;
 

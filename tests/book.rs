@@ -1,12 +1,11 @@
 //! The examples held to the book they follow.
 //!
-//! On the embedded digits, always: the *claims* of chapter 6. On MNIST, where the environment variable
-//! `GRADUS_MNIST` names its folder: the *figures*, held against what the book's own NumPy code
-//! (oreilly-japan/deep-learning-from-scratch at 07b1161, real MNIST, `np.random.seed(0…)` before each script) gave
-//! over several seeds. Run those in release:
+//! On the embedded digits the *claims* of chapter 6. On MNIST, when asked for, the *figures*, held against what the
+//! book's own NumPy code (oreilly-japan/deep-learning-from-scratch at 07b1161, real MNIST, `np.random.seed(0…)` before
+//! each script) gave over several seeds:
 //!
 //! ```text
-//! GRADUS_MNIST=data/mnist cargo test --release --test book -- --nocapture --test-threads 1
+//! GRADUS_MNIST=data/mnist cargo test --release --test book -- --ignored --nocapture --test-threads 1
 //! ```
 //!
 //! A mean over k seeds of ours has to be within 4 standard errors, `4 SD √(1/n + 1/k)`, of the book's mean over its
@@ -15,10 +14,13 @@
 #![allow(clippy::duplicate_mod, reason = "every example brings its support module along")]
 #![allow(clippy::type_complexity, reason = "tables of the book's figures, written down as they stand there")]
 
-use std::path::PathBuf;
+mod support;
+
 use std::sync::OnceLock;
 
 use gradus::prelude::*;
+use gradus::search::Study;
+use support::{BookAdam, mnist_folder};
 
 /// An example as a module: its experiment is what is tested, its `main` is not.
 macro_rules! examples {
@@ -50,17 +52,9 @@ fn digits() -> Data {
     Digits::load().unwrap().shuffle(&mut gradus::rng(0)).split(0.3).unwrap()
 }
 
-/// MNIST, or nothing and the reason.
-fn mnist() -> Option<&'static Data> {
-    static MNIST: OnceLock<Option<Data>> = OnceLock::new();
-    let data = MNIST.get_or_init(|| {
-        let dir = PathBuf::from(std::env::var_os("GRADUS_MNIST")?);
-        Some(gradus::mnist(&dir).unwrap_or_else(|error| panic!("GRADUS_MNIST: {error}")))
-    });
-    if data.is_none() {
-        println!("skipped: GRADUS_MNIST does not name the folder of MNIST, so the book's figures are not checked");
-    }
-    data.as_ref()
+fn mnist() -> &'static Data {
+    static MNIST: OnceLock<Data> = OnceLock::new();
+    MNIST.get_or_init(|| gradus::mnist(mnist_folder()).unwrap())
 }
 
 fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
@@ -97,28 +91,6 @@ impl Comparison {
 #[test]
 fn the_first_paths_are_the_books() {
     use optimizer_paths::{BOOK, path};
-    /// The book adds its ε to the root that is not yet corrected.
-    #[derive(Debug)]
-    struct BookAdam;
-    impl Optimizer<f64> for BookAdam {
-        fn slots(&self) -> usize {
-            2
-        }
-        fn update(&self, step: u64, param: &mut [f64], grad: &[f64], slots: &mut [&mut [f64]]) {
-            let [m, v] = slots else { unreachable!() };
-            let t = step as f64;
-            let rate = 0.3 * (1.0 - 0.999_f64.powf(t)).sqrt() / (1.0 - 0.9_f64.powf(t));
-            for i in 0..param.len() {
-                m[i] += 0.1 * (grad[i] - m[i]);
-                v[i] += 0.001 * (grad[i] * grad[i] - v[i]);
-                param[i] -= rate * m[i] / (v[i].sqrt() + 1e-7);
-            }
-        }
-        fn learning_rate(&self) -> f64 {
-            0.3
-        }
-        fn set_learning_rate(&mut self, _: f64) {}
-    }
     // After 5, 15 and 30 updates.
     let book: [(&str, [[f64; 2]; 3]); 4] = [
         ("SGD", [[-4.249530357, -1.18098], [-1.566126103, -0.4117822642], [-0.3503929958, 0.08478231655]]),
@@ -142,7 +114,9 @@ fn the_first_paths_are_the_books() {
         let tolerance = if name == "Adam" { 1e-5 } else { 1e-9 };
         hold(name, &path(&BOOK, optimizer, 30).unwrap(), points, tolerance);
     }
-    hold("the book's Adam", &path(&BOOK, BookAdam, 30).unwrap(), &book[3].1, 1e-9);
+    // The book adds its ε to the root that is not yet corrected.
+    let adam = BookAdam { learning_rate: 0.3, beta1: 0.9, beta2: 0.999 };
+    hold("the book's Adam", &path(&BOOK, adam, 30).unwrap(), &book[3].1, 1e-9);
 }
 
 #[test]
@@ -282,7 +256,7 @@ fn nets_together_and_passes_together_are_better() {
 #[test]
 fn a_narrowed_search_is_better() {
     let (train, _) = digits();
-    let study = hyperparameter_search::search(&train, 1, 12, None).unwrap();
+    let study = hyperparameter_search::search(&train, 1, 3, 12, None).unwrap();
     let median = |round| hyperparameter_search::scores(&study, round)[6];
     assert!(median(3) > median(1) + 0.1, "median of round 1 {}, of round 3 {}", median(1), median(3));
     assert!(study.best().unwrap().point.f64("learning_rate") > 1e-3);
@@ -298,8 +272,9 @@ fn windows(losses: &[f64]) -> [f64; 4] {
 const WINDOWS: [&str; 4] = ["0-99", "400-499", "900-999", "1900-1999"];
 
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_optimizers() {
-    let Some((train, test)) = mnist() else { return };
+    let (train, test) = mnist();
     let book = [
         ([(1.9884, 0.0602), (0.4217, 0.0125), (0.2864, 0.0048), (0.2028, 0.0069)], (0.9332, 0.0022)),
         ([(0.9158, 0.0494), (0.1737, 0.0106), (0.1109, 0.0042), (0.0637, 0.0031)], (0.9668, 0.0039)),
@@ -328,12 +303,13 @@ fn mnist_optimizers() {
 }
 
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_initial_weights() {
-    let Some((train, test)) = mnist() else { return };
+    let (train, test) = mnist();
     let book: [([(f64, f64); 4], (f64, f64)); 3] = [
         ([(2.3024, 0.0001), (2.3017, 0.0001), (2.3012, 0.0003), (2.3012, 0.0005)], (0.1135, 0.0)),
         ([(2.2778, 0.0075), (1.1279, 0.2061), (0.4439, 0.0295), (0.2901, 0.0081)], (0.9131, 0.0022)),
-        // The last deviation is that of SGD above, the same experiment: ten seeds gave 0.0043 here, which is too few.
+        // The last deviation is that of SGD above, the same experiment: the wider of two estimates from ten seeds.
         ([(1.9446, 0.0825), (0.4066, 0.0127), (0.2743, 0.0077), (0.1964, 0.0069)], (0.9354, 0.0024)),
     ];
     let seeds: Vec<_> = (0..5).map(|seed| weight_init_comparison::compare(train, test, seed, 2000).unwrap()).collect();
@@ -389,8 +365,9 @@ fn the_spread_of_outputs_is_the_books() {
 }
 
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_batch_norm() {
-    let Some((train, _)) = mnist() else { return };
+    let (train, _) = mnist();
     let data = train.take(1000).unwrap();
     // Accuracy after 191 updates: without, with; and with after 51 updates.
     let book = [
@@ -436,8 +413,9 @@ fn mnist_batch_norm() {
 }
 
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_weight_decay() {
-    let Some((train, test)) = mnist() else { return };
+    let (train, test) = mnist();
     let mut comparison = Comparison::default();
     let run = |lambda| -> Vec<_> {
         (0..5).map(|seed| weight_decay::train(train, test, lambda, seed, 201).unwrap()).collect()
@@ -457,8 +435,9 @@ fn mnist_weight_decay() {
 }
 
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_dropout() {
-    let Some((train, test)) = mnist() else { return };
+    let (train, test) = mnist();
     let mut comparison = Comparison::default();
     let book =
         [[(1.0, 1e-6), (0.7592, 0.0222)], [(0.6337, 0.0589), (0.5194, 0.0524)], [(0.9713, 0.0128), (0.7304, 0.0075)]];
@@ -481,9 +460,10 @@ fn mnist_dropout() {
 }
 
 #[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
 fn mnist_search() {
-    let Some((train, _)) = mnist() else { return };
-    let study = hyperparameter_search::search(train, 0, 100, None).unwrap();
+    let (train, _) = mnist();
+    let study = hyperparameter_search::search(train, 0, 3, 100, None).unwrap();
     let ranking = study.ranking();
     let first: Vec<_> = ranking.iter().filter(|trial| trial.round == 1).collect();
     assert!(first[..5].iter().all(|trial| trial.point.f64("learning_rate") > 1e-3));
@@ -499,4 +479,30 @@ fn mnist_search() {
     println!("median trials {:.2} {:.2} {:.2}", median(1), median(2), median(3));
     assert!(median(2) > median(1) && median(3) > median(2));
     comparison.finish();
+}
+
+/// Two rounds of 50 trials against one of 100 on the same split. Which 100 rows judge moves the best accuracy by more
+/// than the search does: the book's own program, one round of 100 trials, ended at 0.87, 0.80 and 0.76 in three runs,
+/// each with a split of its own. So the means over ten splits are held: to the book's, and to that of the wide round.
+#[test]
+#[ignore = "needs MNIST: GRADUS_MNIST=DIR"]
+fn mnist_narrowed_search() {
+    let (train, _) = mnist();
+    let best = |study: &Study| study.best().unwrap().score.clone().unwrap();
+    let seeds = (0..10).map(|seed| {
+        let search = |rounds, trials| hyperparameter_search::search(train, seed, rounds, trials, None).unwrap();
+        let (narrowed, wide) = (search(2, 50), search(1, 100));
+        let [first, second] = [1, 2].map(|round| hyperparameter_search::scores(&narrowed, round)[25]);
+        println!(
+            "seed {seed}: best {:.2}, of one round {:.2}; medians {first:.2}, {second:.2}",
+            best(&narrowed),
+            best(&wide)
+        );
+        assert!(second > first && narrowed.importance(1)[0].0 == "learning_rate");
+        assert!(narrowed.ranking()[..5].iter().all(|trial| trial.point.f64("learning_rate") > 1e-3));
+        (best(&narrowed), best(&wide))
+    });
+    let (narrowed, wide): (Vec<f64>, Vec<f64>) = seeds.unzip();
+    let (narrowed, wide) = (mean(narrowed), mean(wide));
+    assert!(narrowed >= 0.81 && narrowed >= wide, "two rounds {narrowed:.3}, one {wide:.3}");
 }

@@ -1,35 +1,16 @@
 //! Runs that are stopped and go on: the same bits, whatever happens on the way.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gradus::Constant;
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;
-
-/// A directory of a test's own, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("gradus-checkpoint-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
+use support::Scratch;
 
 fn data<F: Scalar>() -> (Dataset<F>, Dataset<F>) {
     Digits::load().unwrap().take(350).unwrap().split(0.2).unwrap()

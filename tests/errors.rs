@@ -1,11 +1,13 @@
 //! Every bad input has its error, which says what, where, what was expected and what was found; and changes nothing.
 //! What a `Dataset`, its parts and IDX files refuse is in `tests/data.rs` and `tests/idx.rs`.
 
+mod support;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use gradus::ndarray::{Array1, Array2, ShapeBuilder, array};
 use gradus::prelude::*;
-use gradus::{Batch, History};
+use support::bits;
 
 /// The message of an error of this variant.
 macro_rules! expect_error {
@@ -25,13 +27,6 @@ fn data(rows: usize, width: usize, classes: usize) -> Dataset<f64> {
 fn net(width: usize, classes: usize) -> Sequential<f64> {
     let net = Sequential::input(width).affine(5, Init::He).batch_norm().relu().dropout(0.2);
     net.affine(classes, Init::Xavier).build(&mut rng(1)).unwrap()
-}
-
-/// Every value and buffer, bit by bit.
-fn bits(net: &Sequential<f64>) -> Vec<u64> {
-    let mut bits = Vec::new();
-    net.params(&mut |param| bits.extend(param.value.iter().map(|x| x.to_bits())));
-    bits
 }
 
 #[test]

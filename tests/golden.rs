@@ -1,8 +1,8 @@
 //! The numbers of PyTorch (and of the book's code), in both number types: see `tests/golden/README.md`.
 
+use gradus::Param;
 use gradus::ndarray::{Array1, Array2, array};
 use gradus::prelude::*;
-use gradus::{Batch, DropoutForm, Param};
 use serde_json::Value;
 
 const LAYERS: &str = include_str!("golden/layers.json");

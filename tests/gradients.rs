@@ -4,7 +4,7 @@ use gradus::check::{self, Report};
 use gradus::ndarray::{Array2, ShapeBuilder, array};
 use gradus::prelude::*;
 use gradus::rand::{Rng, RngExt};
-use gradus::{Builder, Param, Role};
+use gradus::{Builder, Param};
 
 const LIMIT: f64 = 1e-7;
 

@@ -1,7 +1,9 @@
-//! Files there and back with PyTorch, and to onnxruntime, where a Python with them is found.
+//! Files there and back with PyTorch, and to onnxruntime, when asked for.
 //!
-//! `GRADUS_PYTHON` names the interpreter (else `python3` is asked); what it needs stands in CONTRIBUTING.md.
-//! `cargo test --all-features --test interop -- --nocapture` shows the versions and the differences.
+//! `GRADUS_PYTHON` names the interpreter (else it is `python3`); what it needs stands in CONTRIBUTING.md.
+//! `cargo test --all-features --test interop -- --ignored --nocapture` shows the versions and the differences.
+
+mod support;
 
 use std::fs;
 use std::path::Path;
@@ -11,22 +13,17 @@ use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;
 use serde_json::{Value, json};
+use support::Scratch;
 
-/// The interpreter, or `None` with the reason printed.
-fn python() -> Option<String> {
-    let named = std::env::var("GRADUS_PYTHON").ok();
-    let python = named.clone().unwrap_or("python3".into());
-    let probe =
-        Command::new(&python).args(["-c", "import torch, safetensors.torch, numpy, onnx, onnxruntime"]).output();
-    let problem = match probe {
-        Ok(output) if output.status.success() => return Some(python),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("").to_string(),
-        Err(error) => error.to_string(),
-    };
-    // Asked for by name it has to be there.
-    assert!(named.is_none(), "GRADUS_PYTHON={python} is of no use: {problem}");
-    println!("skipped: {python} is of no use: {problem}");
-    None
+/// The interpreter, which has what is needed.
+fn python() -> String {
+    let python = std::env::var("GRADUS_PYTHON").unwrap_or("python3".into());
+    let probe = "import torch, safetensors.torch, numpy, onnx, onnxruntime";
+    let output = Command::new(&python).args(["-c", probe]).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run {python} (GRADUS_PYTHON): {error}"));
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{python} (GRADUS_PYTHON) does not have what is needed: {problem}");
+    python
 }
 
 /// The network of interop.py.
@@ -105,18 +102,18 @@ fn read<F: Scalar>(dir: &Path, name: &str, tolerance: f64) -> Result<(), Error> 
 }
 
 #[test]
+#[ignore = "needs Python with PyTorch and onnxruntime: GRADUS_PYTHON=PATH"]
 fn files_go_there_and_back() -> Result<(), Error> {
-    let Some(python) = python() else { return Ok(()) };
-    let dir = std::env::temp_dir().join(format!("gradus-interop-{}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    write::<f32>(&dir, "f32")?;
-    write::<f64>(&dir, "f64")?;
+    let python = python();
+    let scratch = Scratch::new("interop");
+    let dir = &scratch.0;
+    write::<f32>(dir, "f32")?;
+    write::<f64>(dir, "f64")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop.py");
-    let output = Command::new(python).arg(script).arg(&dir).output().unwrap();
+    let output = Command::new(python).arg(script).arg(dir).output().unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    read::<f32>(&dir, "f32", 1e-6)?;
-    read::<f64>(&dir, "f64", 1e-14)?;
-    fs::remove_dir_all(dir).unwrap();
+    read::<f32>(dir, "f32", 1e-6)?;
+    read::<f64>(dir, "f64", 1e-14)?;
     Ok(())
 }

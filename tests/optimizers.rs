@@ -1,38 +1,15 @@
 //! One contract for every rule, a user's own included; and the numbers of PyTorch (see `tests/golden/README.md`).
 
+mod support;
+
+use gradus::Param;
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;
-use gradus::{Layer, Loss, Param, Role};
 use serde_json::Value;
+use support::{BookAdam, bits, cases, vector};
 
 type Boxed<F> = Box<dyn Optimizer<F>>;
-
-/// A user's own rule: the book's Adam, with ε (1e-7) beside the uncorrected root.
-#[derive(Debug)]
-struct BookAdam<F>(F, F, F);
-
-impl<F: Scalar> Optimizer<F> for BookAdam<F> {
-    fn slots(&self) -> usize {
-        2
-    }
-    fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        let (one, t, &Self(rate, beta1, beta2)) = (F::one(), F::of(step as f64), self);
-        let rate = rate * (one - beta2.powf(t)).sqrt() / (one - beta1.powf(t));
-        let [m, v] = slots else { unreachable!("two slots") };
-        for i in 0..param.len() {
-            m[i] += (one - beta1) * (grad[i] - m[i]);
-            v[i] += (one - beta2) * (grad[i] * grad[i] - v[i]);
-            param[i] -= rate * m[i] / (v[i].sqrt() + F::of(1e-7));
-        }
-    }
-    fn learning_rate(&self) -> F {
-        self.0
-    }
-    fn set_learning_rate(&mut self, rate: F) {
-        self.0 = rate;
-    }
-}
 
 /// A row of the list: a rule, and the rates at which it solves the parabola, Rosenbrock's valley and a network.
 struct Rule<F> {
@@ -69,7 +46,9 @@ fn rules<F: Scalar>() -> Vec<Rule<F>> {
         row("RAdam", [1.0, 0.003, 0.03], || Box::new(RAdam::default())),
         row("Lion", [0.3, 0.003, 0.002], || Box::new(Lion::default())),
         row("AdaBelief", [0.3, 0.05, 0.01], || Box::new(AdaBelief::default())),
-        row("a user's own", [0.3, 0.05, 0.01], || Box::new(BookAdam(F::of(1e-3), F::of(0.9), F::of(0.999)))),
+        row("a user's own", [0.3, 0.05, 0.01], || {
+            Box::new(BookAdam { learning_rate: F::of(1e-3), beta1: F::of(0.9), beta2: F::of(0.999) })
+        }),
     ]
 }
 
@@ -128,10 +107,6 @@ fn params(net: &Sequential<f32>) -> Vec<Param<f32>> {
     let mut all = Vec::new();
     net.params(&mut |param| all.push(param.clone()));
     all
-}
-
-fn bits(net: &Sequential<f32>) -> Vec<u32> {
-    params(net).iter().flat_map(|param| param.value.iter().map(|x| x.to_bits())).collect()
 }
 
 #[test]
@@ -469,19 +444,6 @@ fn hyper_parameters_out_of_range_are_named() {
 
 // The numbers of PyTorch.
 
-const OPEN: &str = include_str!("golden/optimizers.json");
-const MORE: &str = include_str!("golden/optimizers_more.json");
-
-fn cases(kind: &str) -> Vec<Value> {
-    let files = [OPEN, MORE].map(|text| serde_json::from_str::<Value>(text).unwrap());
-    let all = files.into_iter().flat_map(|file| file["cases"].as_array().unwrap().clone());
-    all.filter(|case| case["kind"] == kind).collect()
-}
-
-fn vector(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-}
-
 fn matrix(value: &Value) -> Vec<Vec<f64>> {
     value.as_array().unwrap().iter().map(vector).collect()
 }
@@ -511,7 +473,7 @@ fn golden_updater(run: &Value) -> Updater<f64, Boxed<f64>> {
         "rmsprop" => Box::new(RMSProp { learning_rate, decay, epsilon }),
         "adadelta" => Box::new(AdaDelta { learning_rate, decay, epsilon }),
         "adam" | "amsgrad" => Box::new(Adam { learning_rate, beta1, beta2, epsilon, amsgrad }),
-        "adam_book" => Box::new(BookAdam(learning_rate, beta1, beta2)),
+        "adam_book" => Box::new(BookAdam { learning_rate, beta1, beta2 }),
         "adamw" => Box::new(AdamW { learning_rate, beta1, beta2, epsilon, amsgrad, weight_decay }),
         "adamax" => Box::new(AdaMax { learning_rate, beta1, beta2, epsilon }),
         "nadam" => Box::new(NAdam { learning_rate, beta1, beta2, epsilon, momentum_decay }),

@@ -1,38 +1,16 @@
 //! Saved weights: there and back, and everything that is no such file.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod support;
 
+use std::fs;
+use std::path::Path;
+
+use gradus::Param;
 use gradus::ndarray::{Array2, array};
 use gradus::prelude::*;
 use gradus::rand::RngExt;
-use gradus::{Param, Role};
 use safetensors::{Dtype, SafeTensors};
-
-/// A directory of a test's own, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("gradus-save-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
+use support::{Scratch, bits};
 
 /// Every kind of parameter, a network in the network included.
 fn net<F: Scalar>(seed: u64) -> Sequential<F> {
@@ -45,12 +23,6 @@ fn net<F: Scalar>(seed: u64) -> Sequential<F> {
         net.forward(x);
     }
     net
-}
-
-fn bits<F: Scalar>(net: &Sequential<F>) -> Vec<(String, Vec<u64>)> {
-    let mut bits = Vec::new();
-    net.params(&mut |p| bits.push((p.name.clone(), p.value.iter().map(|x| x.as_f64().to_bits()).collect())));
-    bits
 }
 
 fn there_and_back<F: Scalar>() {

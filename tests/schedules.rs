@@ -1,23 +1,12 @@
 //! Learning rates: the numbers of PyTorch (see `tests/golden/README.md`), schedules in training, the range test.
 
+mod support;
+
 use std::ops::ControlFlow;
 
 use gradus::prelude::*;
-use gradus::{Constant, Layer};
 use serde_json::Value;
-
-const OPEN: &str = include_str!("golden/optimizers.json");
-const MORE: &str = include_str!("golden/optimizers_more.json");
-
-fn cases(kind: &str) -> Vec<Value> {
-    let files = [OPEN, MORE].map(|text| serde_json::from_str::<Value>(text).unwrap());
-    let all = files.into_iter().flat_map(|file| file["cases"].as_array().unwrap().clone());
-    all.filter(|case| case["kind"] == kind).collect()
-}
-
-fn vector(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-}
+use support::{cases, vector};
 
 fn golden_schedule(run: &Value) -> Box<dyn Schedule> {
     let hyper = |name: &str| run["hyper"][name].as_f64().unwrap_or_else(|| panic!("{} has no {name}", run["schedule"]));

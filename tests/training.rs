@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use gradus::ndarray::{Array2, ShapeBuilder, arr1, array};
 use gradus::prelude::*;
-use gradus::{Sampling, Targets};
 
 /// The promise of the README: held-out accuracy of at least 95 % within 30 epochs.
 #[test]
 fn digits_are_learnt() -> Result<(), Error> {
     let mut rng = rng(42);
-    let (train, test) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
+    let (train, validation) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
     let mut net = Sequential::<f32>::input(train.width())
         .affine(100, Init::He)
         .batch_norm()
@@ -26,10 +25,10 @@ fn digits_are_learnt() -> Result<(), Error> {
         .batch_size(100)
         .epochs(20)
         .weight_decay(WeightDecay::L2(1e-4))
-        .validate(&test)
+        .validate(&validation)
         .fit(&mut net, &train)?;
     println!("{net}\n{:?}", history.epochs.last());
-    assert!(net.accuracy(&test)? >= 0.95, "{:?}", history.epochs);
+    assert!(net.accuracy(&validation)? >= 0.95, "{:?}", history.epochs);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
-use gradus::{Batch, Batches, Builder, EpochRecord, Generator, Idx, KFold, Normalizer, Param, Role, Sampling, check};
+use gradus::{Batches, Builder, EpochRecord, Generator, Idx, KFold, Normalizer, Param, check};
 
 fn value<T: Send + Sync + Unpin + Debug + Clone>() {}
 fn shared<T: Send + Sync + Unpin + Debug>() {}

@@ -1,6 +1,5 @@
 //! Learning 300 rows by heart: what the examples of the remedies have in common.
 
-use gradus::Batch;
 use gradus::prelude::*;
 use gradus::rand::Rng;
 

@@ -2,7 +2,6 @@
 
 use gradus::prelude::*;
 use gradus::rand::Rng;
-use gradus::{Batch, Optimizer};
 
 use super::{Progress, draw};
 

@@ -35,8 +35,6 @@ impl<F: Scalar> Dataset<F> {
     /// The rows and targets in pieces of `batch_size`, in order; the last one is shorter if they do not
     /// come out even. Each piece is the taker's own, to be handed to a network or written over.
     ///
-    /// An error if `batch_size` is 0.
-    ///
     /// ```
     /// use gradus::Digits;
     ///
@@ -45,6 +43,9 @@ impl<F: Scalar> Dataset<F> {
     /// assert_eq!(sizes, [500, 500, 500, 297]);
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// A `batch_size` of 0.
     pub fn batches(&self, batch_size: usize) -> Result<Batches<'_, F>, Error> {
         require(batch_size > 0, "batch_size", "at least 1", batch_size as f64)?;
         Ok(Batches { data: self, size: batch_size, next: 0 })

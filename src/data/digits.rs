@@ -28,6 +28,9 @@ pub struct Digits;
 
 impl Digits {
     /// The digits in their original order, pixels from 0 (white) to 1, row by row from the top left.
+    ///
+    /// # Errors
+    /// None that can be met: the files are part of the crate.
     pub fn load<F: Scalar>() -> Result<Dataset<F>, Error> {
         let images = Idx::parse(include_bytes!("digits-images-idx3-ubyte.gz"), "the images of Digits")?;
         let labels = Idx::parse(include_bytes!("digits-labels-idx1-ubyte.gz"), "the labels of Digits")?;

@@ -23,8 +23,6 @@ impl<F: Scalar> Dataset<F> {
     /// `k` folds of consecutive rows, as even as they can be: the first `N mod k` have one row more.
     /// Shuffle first unless the order is random already.
     ///
-    /// An error unless `k` is 2 to N.
-    ///
     /// ```
     /// use gradus::Digits;
     ///
@@ -35,6 +33,9 @@ impl<F: Scalar> Dataset<F> {
     /// }
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// A `k` that is not 2 to N.
     pub fn k_fold(&self, k: usize) -> Result<KFold<'_, F>, Error> {
         self.require_folds(k)?;
         let (size, longer) = (self.len() / k, self.len() % k);
@@ -47,8 +48,6 @@ impl<F: Scalar> Dataset<F> {
     /// a class; a class of fewer than `k` rows is missing in some. Shuffle first unless the order is random
     /// already.
     ///
-    /// An error unless `k` is 2 to N, and for targets that are not classes.
-    ///
     /// ```
     /// # use gradus::{Dataset, ndarray::array};
     /// let rows = array![[0.], [1.], [2.], [3.], [4.], [5.]];
@@ -58,6 +57,9 @@ impl<F: Scalar> Dataset<F> {
     /// }
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// A `k` that is not 2 to N, targets that are not classes.
     pub fn stratified_k_fold(&self, k: usize) -> Result<KFold<'_, F>, Error> {
         self.require_folds(k)?;
         let mut fold = vec![0; self.len()];
@@ -82,6 +84,9 @@ impl<F: Scalar> Dataset<F> {
     /// assert_eq!(held_back.labels().unwrap().iter().sum::<usize>(), 2); // of 20
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// Those of [`split`](Self::split), targets that are not classes.
     pub fn stratified_split(self, fraction_held_back: f64, rng: &mut impl Rng) -> Result<(Self, Self), Error> {
         let held_back = self.held_back(fraction_held_back)?;
         let mut classes = self.rows_by_class("a stratified split")?;

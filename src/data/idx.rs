@@ -53,6 +53,9 @@ impl Idx {
     /// let data = letters.with_labels::<f32>(&labels, 255, 27)?;
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not of this format (the byte is named).
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = File::open(path).map_err(Error::io("open", path))?;
@@ -60,6 +63,9 @@ impl Idx {
     }
 
     /// Reads bytes; `source` is what errors call them.
+    ///
+    /// # Errors
+    /// Bytes that are not of this format (the first such is named).
     pub fn parse(bytes: &[u8], source: impl Into<String>) -> Result<Self, Error> {
         Self::read(bytes, source.into(), None)
     }
@@ -96,6 +102,10 @@ impl Idx {
     /// assert_eq!(data.labels(), Some(&[1, 0][..]));
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// Labels of more than one dimension, or not as many as the rows, or one that is no class; no values, or one above
+    /// `largest`; a `largest` of 0.
     pub fn with_labels<F: Scalar>(&self, labels: &Self, largest: u8, classes: usize) -> Result<Dataset<F>, Error> {
         require(largest > 0, "largest value", "at least 1", largest.into())?;
         let rows = self.shape[0];

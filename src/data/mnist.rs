@@ -20,6 +20,9 @@ use crate::scalar::Scalar;
 /// assert_eq!((train.len(), test.len(), train.width()), (60_000, 10_000, 784));
 /// # Ok::<(), gradus::Error>(())
 /// ```
+///
+/// # Errors
+/// A file that is not there, cannot be read or is not of its format; files that do not belong together.
 pub fn mnist<F: Scalar>(dir: impl AsRef<Path>) -> Result<(Dataset<F>, Dataset<F>), Error> {
     let part = |name: &str| {
         let images = open(dir.as_ref(), &format!("{name}-images-idx3-ubyte"))?;

@@ -59,8 +59,7 @@ impl Normalizer {
         Self { deviation: deviation.collect(), mean: first.iter().zip(&shift).map(|(x, shift)| x + shift).collect() }
     }
 
-    /// Rows on the same scale, for a network that was trained on normalized ones. An error if they have
-    /// another width.
+    /// Rows on the same scale, for a network that was trained on normalized ones.
     ///
     /// ```
     /// # use gradus::{Normalizer, ndarray::array};
@@ -68,6 +67,9 @@ impl Normalizer {
     /// assert_eq!(normalizer.apply(array![[9.0_f32, 3.0]])?, array![[2.0, 3.0]]);
     /// # Ok::<(), gradus::Error>(())
     /// ```
+    ///
+    /// # Errors
+    /// Rows of another width than the normalizer's.
     pub fn apply<F: Scalar>(&self, mut rows: Array2<F>) -> Result<Array2<F>, Error> {
         for (what, found) in [("means", self.mean.len()), ("deviations", self.deviation.len())] {
             if found != rows.ncols() {
@@ -85,8 +87,10 @@ impl Normalizer {
 }
 
 impl<F: Scalar> Dataset<F> {
-    /// The rows on the scale of `normalizer`, the targets as they are. An error if it was made of rows of
-    /// another width, or a value is too far from the others for the number type.
+    /// The rows on the scale of `normalizer`, the targets as they are.
+    ///
+    /// # Errors
+    /// A normalizer made of rows of another width, a value too far from the others for the number type.
     pub fn normalize(self, normalizer: &Normalizer) -> Result<Self, Error> {
         Self::new(normalizer.apply(self.rows)?, self.targets)
     }

@@ -3,12 +3,15 @@
 
     pip install torch jax numpy
     python benches/peers.py --threads 1 book_sgd tiny one_sample adam     # no names: every case
+    python benches/peers.py --threads 1 --beside book_sgd                 # in turn with gradus
 
 A line for each way to do it, medians of seven windows in microseconds: PyTorch as it comes and with its fused
 optimizer, JAX with one jitted call a step and with its whole loop compiled (scan). Float32; batches are ready before the
-clock starts; networks and optimizers go back to the start before every window.
+clock starts; networks and optimizers go back to the start before every window. With --beside, the bench of the same case
+runs after every window; its median, and the median, lowest and highest ratio of a window to the bench after it, end the
+line: what a busy machine does to one it does to both.
 """
-import argparse, os, statistics, sys, time
+import argparse, os, re, statistics, subprocess, sys, time
 
 BOOK = [784, 100, 100, 100, 100, 10]
 CASES = {  # widths, batch, optimizer, activation, extra
@@ -29,16 +32,28 @@ OPTIMIZERS = ["sgd", "momentum", "adagrad", "adam"]
 RATE = {"sgd": 0.01, "momentum": 0.01, "adagrad": 0.01, "adam": 0.001}
 
 
-def median(run, reset=lambda: None, unit=1):
-    """Microseconds a step, of `run(n)`, which takes n steps, a multiple of unit."""
+def bench(name):
+    """Microseconds a step of the bench of this case."""
+    target, case = ("optimizers", f"optimizer_step/{name}/10000000") if name in OPTIMIZERS else \
+        ("inference", f"inference/{name}") if name in INFERENCE else ("train_step", f"train_step/{name}")
+    command = ["cargo", "bench", "--bench", target, "--", f"^{case}$", "--warm-up-time", "0.3", "--measurement-time", "1"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    value, unit = re.search(r"time:\s*\[\S+ \S+ (\S+) (\S+) ", said).groups()
+    return float(value) * {"ns": 1e-3, "µs": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+def windows(beside, run, reset=lambda: None, unit=1):
+    """Microseconds a step: of `run(n)`, which takes n steps, a multiple of unit, and of the bench `beside` after each."""
     run(unit), run(unit)
     began = time.perf_counter(); run(unit); one = (time.perf_counter() - began) / unit
     n = max(1, round(0.4 / one / unit)) * unit
-    windows = []
+    theirs, ours = [], []
     for _ in range(7):
         reset(), run(min(n, 2 * unit))
-        began = time.perf_counter(); run(n); windows.append((time.perf_counter() - began) / n * 1e6)
-    return statistics.median(windows)
+        began = time.perf_counter(); run(n); theirs.append((time.perf_counter() - began) / n * 1e6)
+        if beside:
+            ours.append(bench(beside))
+    return theirs, ours
 
 
 def data(widths, batch, np):
@@ -101,7 +116,7 @@ def torch_cases(names, threads):
                     net.load_state_dict(start)
                     opt.state.clear()
 
-                yield name, "PyTorch " + variant, median(run, reset)
+                yield name, "PyTorch " + variant, (run, reset)
             elif name in INFERENCE and variant == "eager":
                 net = torch_network(BOOK, "relu", None).eval()
                 x = torch.rand(INFERENCE[name], 784)
@@ -111,11 +126,11 @@ def torch_cases(names, threads):
                         for _ in range(n):
                             net(x)
 
-                yield name, "PyTorch", median(run)
+                yield name, "PyTorch", (run,)
             elif name in OPTIMIZERS:
                 p = torch.nn.Parameter(torch.randn(10_000_000)); p.grad = torch.randn(10_000_000) * 0.01
                 opt = torch_optimizer([p], name, **how)
-                yield name + "/10000000", "PyTorch " + variant, median(lambda n: [opt.step() for _ in range(n)])
+                yield name, "PyTorch " + variant, (lambda n: [opt.step() for _ in range(n)],)
 
 
 def jax_update(name, jnp, jax):
@@ -198,8 +213,8 @@ def jax_cases(names):
                     c = scan(c, xs, ys)
                 carry[0] = jax.block_until_ready(c)
 
-            yield name, "JAX jit", median(run, reset)
-            yield name, "JAX scan", median(whole, reset, count)
+            yield name, "JAX jit", (run, reset)
+            yield name, "JAX scan", (whole, reset, count)
         elif name in INFERENCE:
             net = [tuple(map(jnp.asarray, layer)) for layer in weights(BOOK, "relu", np)]
             x = jnp.asarray(np.random.default_rng(3).random((INFERENCE[name], 784), dtype=np.float32))
@@ -210,7 +225,7 @@ def jax_cases(names):
                     x = jax.nn.relu(x @ w + b)
                 return x @ net[-1][0] + net[-1][1]
 
-            yield name, "JAX jit", median(lambda n: [predict(net, x).block_until_ready() for _ in range(n)])
+            yield name, "JAX jit", (lambda n: [predict(net, x).block_until_ready() for _ in range(n)],)
         elif name in OPTIMIZERS:
             state, update = jax_update(name, jnp, jax)
             rng = np.random.default_rng(4)
@@ -225,7 +240,7 @@ def jax_cases(names):
                     p, s = call(p, s, g)
                 carry[0] = jax.block_until_ready((p, s))
 
-            yield name + "/10000000", "JAX jit", median(run)
+            yield name, "JAX jit", (run,)
 
 
 def main():
@@ -234,23 +249,30 @@ def main():
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(every))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--library", choices=["torch", "jax"], help="one of them alone (else each in a process of its own)")
+    parser.add_argument("--beside", action="store_true", help="run the bench of each case in turn with it")
     args = parser.parse_args()
     names = args.cases or every
     unknown = [name for name in names if name not in every]
     if unknown:
         parser.error(f"expected cases of {', '.join(every)}; found {', '.join(unknown)}")
     if args.library is None:
-        import subprocess
         for library in ["torch", "jax"]:
-            subprocess.run([sys.executable, __file__, "--threads", str(args.threads), "--library", library, *names], check=True)
+            beside = ["--beside"] if args.beside else []
+            command = [sys.executable, __file__, "--threads", str(args.threads), "--library", library, *beside, *names]
+            subprocess.run(command, check=True)
         return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[-args.threads:]))
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = str(args.threads)
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if args.threads > 1 else 'false'}"
     cases = torch_cases(names, args.threads) if args.library == "torch" else jax_cases(names)
-    for name, how, median_us in cases:
-        print(f"{name:<20} {how:<14} {median_us:12.1f} us", flush=True)
+    for name, how, way in cases:
+        theirs, ours = windows(args.beside and name, *way)
+        line = f"{name:<14} {how:<14} {statistics.median(theirs):12.1f} us"
+        if ours:
+            ratios = sorted(a / b for a, b in zip(theirs, ours))
+            line += f"{statistics.median(ours):12.1f} us {statistics.median(ratios):6.2f} x [{ratios[0]:.2f} to {ratios[-1]:.2f}]"
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -40,15 +40,15 @@ pub enum Sampling {
 /// ```
 /// use gradus::prelude::*;
 /// let mut rng = gradus::rng(1);
-/// let (train, test) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
+/// let (train, validation) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
 /// let mut net = Sequential::<f32>::mlp(train.width(), &[50], train.classes()).build(&mut rng)?;
 /// let history = Trainer::new(SoftmaxCrossEntropy, Momentum::default())
 ///     .batch_size(50)
 ///     .epochs(10)
-///     .validate(&test)
+///     .validate(&validation)
 ///     .fit(&mut net, &train)?;
 /// assert_eq!(history.epochs.len(), 10);
-/// assert!(net.accuracy(&test)? > 0.9);
+/// assert!(net.accuracy(&validation)? > 0.9);
 /// # Ok::<(), gradus::Error>(())
 /// ```
 ///

@@ -5,7 +5,7 @@
     python benches/peers.py --threads 1 book_sgd tiny one_sample adam     # no names: every case
     python benches/peers.py --threads 1 --beside book_sgd                 # in turn with gradus
 
-A line for each way to do it, medians of seven windows in microseconds: PyTorch as it comes and with its fused
+A line for each way to do it, medians of seven windows (--windows) in microseconds: PyTorch as it comes and with its fused
 optimizer, JAX with one jitted call a step and with its whole loop compiled (scan). Float32; batches are ready before the
 clock starts; networks and optimizers go back to the start before every window. With --beside, the bench of the same case
 runs after every window; its median, and the median, lowest and highest ratio of a window to the bench after it, end the
@@ -37,18 +37,19 @@ def bench(name):
     target, case = ("optimizers", f"optimizer_step/{name}/10000000") if name in OPTIMIZERS else \
         ("inference", f"inference/{name}") if name in INFERENCE else ("train_step", f"train_step/{name}")
     command = ["cargo", "bench", "--bench", target, "--", f"^{case}$", "--warm-up-time", "0.3", "--measurement-time", "1"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    here = os.path.dirname(os.path.abspath(__file__))
+    said = subprocess.run(command, cwd=here, stdout=subprocess.PIPE, text=True, check=True).stdout
     value, unit = re.search(r"time:\s*\[\S+ \S+ (\S+) (\S+) ", said).groups()
     return float(value) * {"ns": 1e-3, "µs": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
-def windows(beside, run, reset=lambda: None, unit=1):
+def windows(count, beside, run, reset=lambda: None, unit=1):
     """Microseconds a step: of `run(n)`, which takes n steps, a multiple of unit, and of the bench `beside` after each."""
     run(unit), run(unit)
     began = time.perf_counter(); run(unit); one = (time.perf_counter() - began) / unit
     n = max(1, round(0.4 / one / unit)) * unit
     theirs, ours = [], []
-    for _ in range(7):
+    for _ in range(count):
         reset(), run(min(n, 2 * unit))
         began = time.perf_counter(); run(n); theirs.append((time.perf_counter() - began) / n * 1e6)
         if beside:
@@ -249,6 +250,7 @@ def main():
     parser.add_argument("cases", nargs="*", metavar="case", help=", ".join(every))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--library", choices=["torch", "jax"], help="one of them alone (else each in a process of its own)")
+    parser.add_argument("--windows", type=int, default=7, help="of some 0.4 seconds each")
     parser.add_argument("--beside", action="store_true", help="run the bench of each case in turn with it")
     args = parser.parse_args()
     names = args.cases or every
@@ -257,8 +259,9 @@ def main():
         parser.error(f"expected cases of {', '.join(every)}; found {', '.join(unknown)}")
     if args.library is None:
         for library in ["torch", "jax"]:
-            beside = ["--beside"] if args.beside else []
-            command = [sys.executable, __file__, "--threads", str(args.threads), "--library", library, *beside, *names]
+            options = ["--threads", str(args.threads), "--windows", str(args.windows), "--library", library]
+            options += ["--beside"] if args.beside else []
+            command = [sys.executable, __file__, *options, *names]
             subprocess.run(command, check=True)
         return
     if hasattr(os, "sched_setaffinity"):
@@ -267,7 +270,7 @@ def main():
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if args.threads > 1 else 'false'}"
     cases = torch_cases(names, args.threads) if args.library == "torch" else jax_cases(names)
     for name, how, way in cases:
-        theirs, ours = windows(args.beside and name, *way)
+        theirs, ours = windows(args.windows, args.beside and name, *way)
         line = f"{name:<14} {how:<14} {statistics.median(theirs):12.1f} us"
         if ours:
             ratios = sorted(a / b for a, b in zip(theirs, ours))

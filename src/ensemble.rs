@@ -70,8 +70,8 @@ impl<F: Scalar> Ensemble<F> {
         &self.members
     }
 
-    /// Mean outputs of the members, `(N, in) -> (N, out)`: for values; what speaks for classes are
-    /// [probabilities](Self::predict_probabilities).
+    /// Mean outputs of the members, `(N, in) -> (N, out)`: for regression. For classes there is
+    /// [`predict_probabilities`](Self::predict_probabilities).
     ///
     /// # Errors
     /// Rows of another width than the members'.

@@ -42,8 +42,9 @@ pub trait Loss<F: Scalar>: Debug + Send + Sync {
     /// L of a batch of outputs `(N, out)`, and dL/d output, which takes the output's buffer.
     ///
     /// # Panics
-    /// The built-in losses, where the outputs do not have a row a target and the width of the targets, and
-    /// [`SoftmaxCrossEntropy`] where a label is no class. [`check`](Self::check) finds a wrong width or label first.
+    /// The built-in losses, where there are no outputs, or not a row a target with the width of the targets (or one column
+    /// for labels, where the loss takes that), and [`SoftmaxCrossEntropy`] where a label is no class.
+    /// [`check`](Self::check) finds a wrong width or label first.
     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>);
 
     /// L alone, of outputs that stay as they are.

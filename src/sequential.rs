@@ -114,6 +114,16 @@ impl<F: Scalar> Sequential<F> {
     }
 
     /// The layers, in order, to change what is in them.
+    ///
+    /// ```
+    /// use gradus::{Layer, Sequential, ndarray::array};
+    /// let mut net = Sequential::<f32>::mlp(2, &[], 1).build(&mut gradus::rng(1))?;
+    /// for layer in net.layers_mut() {
+    ///     layer.params_mut(&mut |param| param.value.fill(0.5));
+    /// }
+    /// assert_eq!(net.predict(&array![[1.0, 2.0]])?, array![[2.0]]); // 0.5 + 1 + 0.5
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
     pub fn layers_mut(&mut self) -> impl Iterator<Item = &mut dyn Layer<F>> {
         self.layers.iter_mut().map(|layer| &mut **layer as _)
     }

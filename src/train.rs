@@ -347,7 +347,11 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             }
         });
         let mut generators = generators.iter();
-        net.generators_mut(&mut |generator| generator.clone_from(generators.next().expect("as many as were kept")));
+        net.generators_mut(&mut |generator| {
+            if let Some(kept) = generators.next() {
+                generator.clone_from(kept);
+            }
+        });
     }
 
     fn record(&self, epoch: usize, tally: &Tally, net: &Sequential<F>) -> Result<EpochRecord, Error> {

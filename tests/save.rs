@@ -245,7 +245,7 @@ fn another_architecture_is_refused() {
     let says = message(&mut net, &other.to_bytes().unwrap());
     assert_eq!(
         says,
-        "the bytes was saved with another architecture: expected Sequential(1 > ReLU 1 > Affine 2), \
+        "the bytes: saved with another architecture: expected Sequential(1 > ReLU 1 > Affine 2), \
          found Sequential(1 > Sigmoid 1 > Affine 2)"
     );
     let newer = file(r#"{"__metadata__":{"gradus.format":"2"}}"#, 0);

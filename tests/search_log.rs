@@ -202,6 +202,13 @@ fn shared_search(folder: &Path, name: &str) -> Study {
     let objective = |trial: &mut Trial| -> Result<f64, Failure> {
         let begun = folder.join(format!("trial-{}-{name}", trial.number()));
         std::fs::write(&begun, "")?;
+        // Two that share wait until both are at work.
+        let other = match name {
+            "a" => "b",
+            "b" => "a",
+            alone => alone,
+        };
+        wait_for("the other to begin a trial", || runs(folder).iter().any(|run| run.1 == other));
         // The one that will be killed never ends these.
         while name == "killed" && [4, 5].contains(&trial.number()) {
             std::thread::sleep(Duration::from_millis(5));

@@ -66,7 +66,7 @@ pub(crate) fn prefetch<F>(soon: &[F]) {
     prefetch_at(soon.as_ptr().cast(), size_of_val(soon));
 }
 
-/// Asks for the cache lines of every 64th of `bytes` bytes from an address on, which may be any; nothing is read.
+/// Asks for the cache line of every 64th byte of `bytes` from an address on, which may be any; nothing is read.
 #[inline(always)]
 pub(super) fn prefetch_at(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]

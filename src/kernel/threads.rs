@@ -9,7 +9,7 @@ pub(super) use shared::{count, each};
 mod shared {
     use std::cell::Cell;
     use std::collections::BTreeMap;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, PoisonError};
 
     use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -49,7 +49,8 @@ mod shared {
             let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("gradus {i}")).build();
             &*Box::leak(Box::new(pool.expect("a thread can be started")))
         };
-        POOLS.lock().expect("a thread can be started").entry(threads).or_insert_with(make)
+        // A pool that could not be made is not in it.
+        POOLS.lock().unwrap_or_else(PoisonError::into_inner).entry(threads).or_insert_with(make)
     }
 
     /// Calls `work` on every item, on [`count`] threads at most: this one begins at once and the others help when they

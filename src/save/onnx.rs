@@ -1,7 +1,7 @@
 //! Networks for other engines, as [ONNX](https://onnx.ai) graphs. (Feature `onnx`.)
 //!
 //! A graph takes `input`, `(batch, in)`, with a batch of any size, and gives `output`, `(batch, out)`: what
-//! [`Sequential::predict`] gives. Operators are those of opset 17, which every current engine knows.
+//! [`Sequential::predict`] gives, or [`Sequential::predict_probabilities`]. Operators are those of opset 17, which every current engine knows.
 //!
 //! | layer | operator |
 //! |---|---|
@@ -226,6 +226,10 @@ mod tests {
         assert_eq!(graph.node[0].input, ["input", "0.weight", "0.bias"]);
         assert_eq!((&*graph.node[1].input[0], &*graph.node[2].output[0]), (&*graph.node[0].output[0], "output"));
         assert_eq!((graph.initializer[0].data_type, &graph.initializer[0].dims[..]), (11, &[3, 2][..]));
+
+        let one = Sequential::<f64>::input(3).affine(1, Init::He).build(&mut crate::rng(1)).unwrap();
+        let model = proto::Model::decode(&one.to_onnx(Output::Probabilities).unwrap()[..]).unwrap();
+        assert_eq!(model.graph.unwrap().node[1].op_type, "Sigmoid");
     }
 
     #[derive(Debug)]

@@ -38,8 +38,10 @@ def bench(name):
         ("inference", f"inference/{name}") if name in INFERENCE else ("train_step", f"train_step/{name}")
     command = ["cargo", "bench", "--bench", target, "--", f"^{case}$", "--warm-up-time", "0.3", "--measurement-time", "1"]
     here = os.path.dirname(os.path.abspath(__file__))
-    said = subprocess.run(command, cwd=here, stdout=subprocess.PIPE, text=True, check=True).stdout
-    value, unit = re.search(r"time:\s*\[\S+ \S+ (\S+) (\S+) ", said).groups()
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    value, unit = re.search(r"time:\s*\[\S+ \S+ (\S+) (\S+) ", done.stdout).groups()
     return float(value) * {"ns": 1e-3, "µs": 1, "ms": 1e3, "s": 1e6}[unit]
 
 

@@ -29,13 +29,8 @@ impl<'a, F> Stretch<'a, F> {
     }
 
     fn blocks(mut self, size: usize, count: usize, pass: impl Fn(&mut [F], &[F], &mut [&mut [F]])) {
-        while self.param.len() > size
-            && let Some(mut block) = self.next(size)
-        {
+        while let Some(mut block) = self.next(size) {
             pass(block.param, block.grad, &mut block.slots[..count]);
-        }
-        if !self.param.is_empty() {
-            pass(self.param, self.grad, &mut self.slots[..count]);
         }
     }
 }

@@ -11,8 +11,8 @@ const AHEAD: usize = 4096;
 
 /// `(param, slots) ← rule(param, grad, slots)`, element by element, with the best instruction set this processor has.
 ///
-/// What an [`Optimizer`](crate::Optimizer) does to a block, in one pass over memory. What
-/// the rule calls has to be inlined into it, as with [`vectorize`].
+/// What an [`Optimizer`](crate::Optimizer) does to a block, in one pass over memory. What the rule calls has to be
+/// inlined into it, as with [`vectorize`].
 ///
 /// ```
 /// let (mut p, mut h) = ([1.0, 1.0], [9.0, 0.0]);

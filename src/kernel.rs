@@ -10,7 +10,7 @@ pub(crate) mod simd;
 mod sweep;
 mod threads;
 
-pub(crate) use blocks::{BLOCK, CHUNK, PIECE, SLOTS, blocks, pairs, row_chunks};
+pub(crate) use blocks::{CACHE_BLOCK, GRAIN, MAX_SLOTS, ROW_CHUNK, for_each_block, for_each_row_chunk, zip_mut};
 pub(crate) use gemm::affine_of;
 pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use mask::dropout_mask;
@@ -20,4 +20,4 @@ pub(crate) use reduce::{all_finite, column_moments, column_products, column_sums
 pub(crate) use simd::prefetch;
 pub use simd::vectorize;
 pub use sweep::sweep;
-pub(crate) use threads::beside;
+pub(crate) use threads::join;

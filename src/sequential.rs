@@ -173,11 +173,11 @@ impl<F: Scalar> Sequential<F> {
     /// Rows of another width than the network's.
     pub fn predict(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
         self.expect_width(rows.ncols())?;
-        if rows.nrows() <= kernel::CHUNK {
+        if rows.nrows() <= kernel::ROW_CHUNK {
             return Ok(self.infer_rows(rows));
         }
         let mut output = Array2::zeros((rows.nrows(), self.output));
-        kernel::row_chunks(rows, &mut output, &|rows, mut output| output.assign(&self.infer_rows(&rows)));
+        kernel::for_each_row_chunk(rows, &mut output, &|rows, mut output| output.assign(&self.infer_rows(&rows)));
         Ok(output)
     }
 

@@ -235,7 +235,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
                 };
                 let step = || self.take_step(net, &mut batch);
                 let (loss, right) =
-                    kernel::beside(numbers, gather, step).map_err(|error| with_history(error, &history))?;
+                    kernel::join(numbers, gather, step).map_err(|error| with_history(error, &history))?;
                 history.losses.push(loss);
                 tally.add(rows.len(), loss, right);
                 progress.step(number, loss);

@@ -6,17 +6,17 @@ use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
 /// Elements a block: a block of everything a rule touches stays in the cache.
-pub(crate) const BLOCK: usize = 2048;
+pub(crate) const CACHE_BLOCK: usize = 2048;
 /// Elements a thread takes at a time; from twice as many on, a second thread pays.
-pub(crate) const PIECE: usize = 32 * BLOCK;
+pub(crate) const GRAIN: usize = 32 * CACHE_BLOCK;
 /// The most slots a rule may have.
-pub(crate) const SLOTS: usize = 8;
+pub(crate) const MAX_SLOTS: usize = 8;
 
 /// The same stretch of a parameter, of its gradient and of its slots.
 struct Stretch<'a, F> {
     param: &'a mut [F],
     grad: &'a [F],
-    slots: [&'a mut [F]; SLOTS],
+    slots: [&'a mut [F]; MAX_SLOTS],
 }
 
 impl<'a, F> Stretch<'a, F> {
@@ -37,7 +37,7 @@ impl<'a, F> Stretch<'a, F> {
 
 /// Runs `pass(param, grad, slots)` on blocks of at most `size` elements; `slots` holds `count` slots as long as the
 /// parameter, one after another.
-pub(crate) fn blocks<F: Scalar>(
+pub(crate) fn for_each_block<F: Scalar>(
     size: usize,
     param: &mut [F],
     grad: &[F],
@@ -55,20 +55,20 @@ pub(crate) fn blocks<F: Scalar>(
     for (all, slot) in all.slots.iter_mut().zip(slots.chunks_exact_mut(length.max(1))) {
         *all = slot;
     }
-    if length < 2 * PIECE {
+    if length < 2 * GRAIN {
         all.blocks(size, count, pass);
     } else {
         // What comes after the head begins with a cache line.
         if let Some(head) = all.next(all.param.as_ptr().align_offset(64)) {
             head.blocks(size, count, &pass);
         }
-        threads::each(std::iter::from_fn(|| all.next(PIECE)), |piece| piece.blocks(size, count, &pass));
+        threads::parallel_for(std::iter::from_fn(|| all.next(GRAIN)), |piece| piece.blocks(size, count, &pass));
     }
 }
 
 /// Runs `f` on every `(a[i], b[i])`, with the best instruction set this processor has.
 #[inline(always)]
-pub(crate) fn pairs<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &mut F) + Sync) {
+pub(crate) fn zip_mut<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &mut F) + Sync) {
     let pass = |a: &mut [F], b: &mut [F]| {
         let f = &f;
         vectorize(
@@ -76,26 +76,26 @@ pub(crate) fn pairs<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &mut
             move || a.iter_mut().zip(b).for_each(|(a, b)| f(a, b)),
         );
     };
-    if a.len() < 2 * PIECE {
+    if a.len() < 2 * GRAIN {
         pass(a, b);
     } else {
-        threads::each(a.chunks_mut(PIECE).zip(b.chunks_mut(PIECE)), |(a, b)| pass(a, b));
+        threads::parallel_for(a.chunks_mut(GRAIN).zip(b.chunks_mut(GRAIN)), |(a, b)| pass(a, b));
     }
 }
 
 /// Rows of a chunk in prediction: its activations stay in the cache.
-pub(crate) const CHUNK: usize = 256;
+pub(crate) const ROW_CHUNK: usize = 256;
 
 /// Runs `pass(rows, output)` on chunks of rows. The chunks do not depend on the number of threads.
-pub(crate) fn row_chunks<F: Scalar>(
+pub(crate) fn for_each_row_chunk<F: Scalar>(
     rows: &ArrayRef2<F>,
     output: &mut ArrayRef2<F>,
     pass: &(dyn Fn(ArrayView2<'_, F>, ArrayViewMut2<'_, F>) + Sync),
 ) {
-    let many = rows.nrows() > CHUNK;
-    let chunks = rows.axis_chunks_iter(Axis(0), CHUNK).zip(output.axis_chunks_iter_mut(Axis(0), CHUNK));
+    let many = rows.nrows() > ROW_CHUNK;
+    let chunks = rows.axis_chunks_iter(Axis(0), ROW_CHUNK).zip(output.axis_chunks_iter_mut(Axis(0), ROW_CHUNK));
     if many {
-        threads::each(chunks, |(rows, output)| pass(rows, output));
+        threads::parallel_for(chunks, |(rows, output)| pass(rows, output));
     } else {
         chunks.for_each(|(rows, output)| pass(rows, output));
     }
@@ -108,12 +108,12 @@ mod tests {
 
     #[test]
     fn every_element_is_passed_once_with_its_gradient_and_slots() {
-        for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * PIECE - 1, 2 * PIECE, 5 * PIECE + 3] {
+        for length in [0, 1, CACHE_BLOCK - 1, CACHE_BLOCK, CACHE_BLOCK + 1, 2 * GRAIN - 1, 2 * GRAIN, 5 * GRAIN + 3] {
             let mut param = vec![0.0; length];
             let grad: Vec<f64> = (0..length).map(|i| i as f64).collect();
             let mut slots: Vec<f64> = (0..2 * length).map(|i| i as f64).collect();
-            blocks(BLOCK, &mut param, &grad, &mut slots, 2, |param, grad, slots| {
-                assert!(param.len() <= BLOCK && slots.len() == 2);
+            for_each_block(CACHE_BLOCK, &mut param, &grad, &mut slots, 2, |param, grad, slots| {
+                assert!(param.len() <= CACHE_BLOCK && slots.len() == 2);
                 for i in 0..param.len() {
                     param[i] += grad[i] + slots[0][i] + slots[1][i];
                     slots[1][i] = -1.0;
@@ -129,24 +129,24 @@ mod tests {
 
     #[test]
     fn a_rule_without_slots_gets_none() {
-        blocks(BLOCK, &mut [1.0_f32], &[2.0], &mut [], 0, |_, _, slots| assert!(slots.is_empty()));
+        for_each_block(CACHE_BLOCK, &mut [1.0_f32], &[2.0], &mut [], 0, |_, _, slots| assert!(slots.is_empty()));
     }
 
     #[test]
     fn every_pair_is_passed_once() {
-        for length in [0, 1, 2 * PIECE - 1, 2 * PIECE, 5 * PIECE + 3] {
+        for length in [0, 1, 2 * GRAIN - 1, 2 * GRAIN, 5 * GRAIN + 3] {
             let (mut a, mut b): (Vec<f64>, Vec<f64>) = (0..length).map(|i| (i as f64, 0.5)).unzip();
-            with_three(|| pairs(&mut a, &mut b, |a, b| (*a, *b) = (*a + *b, *b + *a)));
+            with_three(|| zip_mut(&mut a, &mut b, |a, b| (*a, *b) = (*a + *b, *b + *a)));
             assert!(a.iter().zip(&b).enumerate().all(|(i, (a, b))| *a == i as f64 + 0.5 && a == b), "{length}");
         }
     }
 
     #[test]
     fn every_row_is_passed_once() {
-        for rows in [0, 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
+        for rows in [0, 1, ROW_CHUNK, ROW_CHUNK + 1, 5 * ROW_CHUNK + 7] {
             let input = ndarray::Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
             let mut output = ndarray::Array2::zeros((rows, 3));
-            row_chunks(&input, &mut output, &|rows, mut output| output += &rows);
+            for_each_row_chunk(&input, &mut output, &|rows, mut output| output += &rows);
             assert_eq!(output, input);
         }
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ndarray::Array2;
 
-use super::blocks::{BLOCK, PIECE};
+use super::blocks::{CACHE_BLOCK, GRAIN};
 use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
@@ -35,17 +35,17 @@ fn lanes<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> [F; LANES] {
 /// Σ x²; blocks are summed in f64, so that a long sum does not swallow what is added.
 pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
     let block = |x| lanes(x, F::zero(), |sum, x| sum + x * x).iter().map(|lane| lane.as_f64()).sum::<f64>();
-    x.chunks(BLOCK).map(block).sum()
+    x.chunks(CACHE_BLOCK).map(block).sum()
 }
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
 pub(crate) fn all_finite<F: Scalar>(x: &[F]) -> bool {
     let finite = |x| lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero());
-    if x.len() < 2 * PIECE {
+    if x.len() < 2 * GRAIN {
         return finite(x);
     }
     let all = AtomicBool::new(true);
-    threads::each(x.chunks(PIECE), |piece| _ = all.fetch_and(finite(piece), Relaxed));
+    threads::parallel_for(x.chunks(GRAIN), |piece| _ = all.fetch_and(finite(piece), Relaxed));
     all.into_inner()
 }
 
@@ -199,9 +199,9 @@ mod tests {
             }
         }
         assert!(all_finite::<f64>(&[]));
-        let mut x = vec![1.0_f32; 3 * PIECE];
+        let mut x = vec![1.0_f32; 3 * GRAIN];
         assert!(all_finite(&x));
-        for at in [0, PIECE, 3 * PIECE - 1] {
+        for at in [0, GRAIN, 3 * GRAIN - 1] {
             x[at] = f32::NAN;
             assert!(!all_finite(&x), "NaN at {at}");
             x[at] = 0.0;

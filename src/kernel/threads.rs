@@ -1,9 +1,9 @@
 //! Work for several threads.
 
 #[cfg(feature = "parallel")]
-pub(crate) use shared::beside;
+pub(crate) use shared::join;
 #[cfg(feature = "parallel")]
-pub(super) use shared::{count, each};
+pub(super) use shared::{count, parallel_for};
 
 #[cfg(feature = "parallel")]
 mod shared {
@@ -57,7 +57,7 @@ mod shared {
     /// wake up.
     ///
     /// What an item computes must not depend on who takes it, or when.
-    pub(crate) fn each<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
+    pub(crate) fn parallel_for<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
         let threads = count();
         if threads < 2 {
             return items.for_each(work);
@@ -79,7 +79,7 @@ mod shared {
 
     /// Does both, at the same time if there is another thread and `aside`, which copies so many `numbers`, is worth it;
     /// else `aside` comes last, so that what it copied is still in the cache afterwards.
-    pub(crate) fn beside<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn join<T>(numbers: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
         let threads = if numbers < WORTH { 1 } else { count() };
         if threads < 2 {
             let done = work();
@@ -101,13 +101,13 @@ pub(super) fn count() -> usize {
 
 /// Calls `work` on every item.
 #[cfg(not(feature = "parallel"))]
-pub(super) fn each<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
+pub(super) fn parallel_for<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
     items.for_each(work);
 }
 
 /// Does both.
 #[cfg(not(feature = "parallel"))]
-pub(crate) fn beside<T>(_numbers: usize, aside: impl FnOnce(), work: impl FnOnce() -> T) -> T {
+pub(crate) fn join<T>(_numbers: usize, aside: impl FnOnce(), work: impl FnOnce() -> T) -> T {
     let done = work();
     aside();
     done
@@ -132,9 +132,9 @@ mod tests {
         let sums: Vec<_> = (0..40).map(|_| AtomicUsize::new(0)).collect();
         with_three(|| {
             assert_eq!(count(), if cfg!(feature = "parallel") { 3 } else { 1 });
-            each(sums.iter().enumerate(), |(i, sum)| {
+            parallel_for(sums.iter().enumerate(), |(i, sum)| {
                 assert_eq!(count(), 1, "a share is not shared again");
-                each(0..i, |_| _ = sum.fetch_add(1, Relaxed));
+                parallel_for(0..i, |_| _ = sum.fetch_add(1, Relaxed));
             });
         });
         assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i));
@@ -144,7 +144,7 @@ mod tests {
     #[cfg(feature = "parallel")]
     fn meet(threads: usize) {
         let (met, all) = (std::sync::Mutex::new(0), std::sync::Condvar::new());
-        each(0..threads, |_| {
+        parallel_for(0..threads, |_| {
             let mut met = met.lock().unwrap();
             *met += 1;
             all.notify_all();
@@ -178,7 +178,7 @@ mod tests {
     fn a_share_that_panics_leaves_the_threads_as_they_were() {
         with_three(|| {
             let before = count();
-            let panics = || each(0..100, |i| assert!(i < 50));
+            let panics = || parallel_for(0..100, |i| assert!(i < 50));
             assert!(std::panic::catch_unwind(panics).is_err());
             assert_eq!(count(), before);
         });
@@ -188,7 +188,7 @@ mod tests {
     fn both_are_done_whatever_they_are_worth() {
         for numbers in [0, usize::MAX] {
             let mut aside = 0;
-            assert_eq!(with_three(|| beside(numbers, || aside = 1, || 2)), 2);
+            assert_eq!(with_three(|| join(numbers, || aside = 1, || 2)), 2);
             assert_eq!(aside, 1);
         }
     }

@@ -17,7 +17,7 @@ impl<F: Scalar> Slope<F> {
     #[inline(always)]
     pub(super) fn forward(&mut self, mut input: Array2<F>, f: impl Fn(F) -> (F, F) + Sync) -> Array2<F> {
         resize(&mut self.0, input.dim());
-        kernel::pairs(
+        kernel::zip_mut(
             values_mut(&mut input),
             values_mut(&mut self.0),
             #[inline(always)]
@@ -42,7 +42,7 @@ impl<F: Scalar> Slope<F> {
 
     /// `x ⊙= slope`.
     pub(super) fn multiply(&mut self, x: &mut Array2<F>) {
-        kernel::pairs(values_mut(x), values_mut(&mut self.0), |x, slope| *x *= *slope);
+        kernel::zip_mut(values_mut(x), values_mut(&mut self.0), |x, slope| *x *= *slope);
     }
 }
 

@@ -333,7 +333,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         }
         self.check()?;
         let slots = self.optimizer.slots();
-        let most = kernel::SLOTS;
+        let most = kernel::MAX_SLOTS;
         assert!(slots <= most, "{} asks for {slots} slots, at most {most} are kept", self.optimizer.name());
         self.prepare(each)
     }
@@ -435,13 +435,13 @@ impl<F: Scalar> ParamState<F> {
         self.slots.resize(count * param.len(), F::zero());
         self.steps += 1;
         let number = self.steps;
-        let size = if before.is_nothing() { kernel::PIECE } else { kernel::BLOCK };
-        kernel::blocks(size, param, grad, &mut self.slots, count, |param, grad, slots| {
+        let size = if before.is_nothing() { kernel::GRAIN } else { kernel::CACHE_BLOCK };
+        kernel::for_each_block(size, param, grad, &mut self.slots, count, |param, grad, slots| {
             let mut scratch;
             let grad = if before.keeps_gradient() {
                 grad
             } else {
-                scratch = [F::zero(); kernel::BLOCK];
+                scratch = [F::zero(); kernel::CACHE_BLOCK];
                 before.gradient(param, grad, &mut scratch[..grad.len()]);
                 &scratch[..grad.len()]
             };

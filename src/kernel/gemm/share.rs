@@ -30,7 +30,7 @@ pub(super) unsafe fn product<F: Engine>(level: Level, p: &Product<F>) {
     let share = length.div_ceil(threads::count()).next_multiple_of(unit);
     let shares = (0..length).step_by(share).map(|from| part(p, by_rows, from, share.min(length - from)));
     // SAFETY: the shares lie within the product and their parts of c do not overlap.
-    threads::each(shares, |share| unsafe { F::product(level, &share) });
+    threads::parallel_for(shares, |share| unsafe { F::product(level, &share) });
 }
 
 /// Rows or columns `from..from + length` of c.

@@ -2,8 +2,8 @@
 //! `…/std` is a loop over the standard library's function.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
-use gradus::bench::{exp, sigmoid, tanh};
-use gradus::{Scalar, ndarray::Array2, rand::RngExt, softmax, vectorize};
+use gradus::kernel::{exp, sigmoid, tanh, vectorize};
+use gradus::{Scalar, loss::softmax, ndarray::Array2, rand::RngExt};
 
 const VALUES: usize = 12_800;
 

@@ -3,7 +3,7 @@
 //! Ids: `forward/N×in×out`, `weight_gradient/…` (xᵀg), `input_gradient/…` (gWᵀ); `…/dot` is ndarray's.
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
-use gradus::bench::{affine, input_gradient, weight_gradient};
+use gradus::kernel::{affine, input_gradient, weight_gradient};
 use gradus::{Scalar, ndarray::Array2, ndarray::linalg::general_mat_mul, rand::RngExt};
 
 const SHAPES: [(usize, usize, usize); 14] = [

@@ -21,7 +21,7 @@ fn optimizer_step(criterion: &mut Criterion) {
     case(&mut group, "momentum", Momentum::default());
     case(&mut group, "adagrad", AdaGrad::default());
     case(&mut group, "adam", Adam::default());
-    case(&mut group, "amsgrad", Adam { amsgrad: true, ..Adam::default() });
+    case(&mut group, "amsgrad", AMSGrad::default());
     case(&mut group, "adamw", AdamW::default());
     case(&mut group, "nesterov", Nesterov::default());
     case(&mut group, "rmsprop", RMSProp::default());

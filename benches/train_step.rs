@@ -39,10 +39,6 @@ fn book<F: Scalar>() -> Builder<F> {
     Sequential::mlp(784, &[100; 4], 10)
 }
 
-fn sgd<F: Scalar>() -> SGD<F> {
-    SGD { learning_rate: F::of(0.01) }
-}
-
 /// An epoch of `fit` on 60,000 rows, 469 steps: what drawing, gathering and recording add to a step.
 fn fit(group: &mut BenchmarkGroup<'_, WallTime>) {
     let mut rng = gradus::rng(1);
@@ -50,48 +46,48 @@ fn fit(group: &mut BenchmarkGroup<'_, WallTime>) {
     let labels = (0..rows.nrows()).map(|_| rng.random_range(0..10)).collect();
     let data = Dataset::classification(rows, labels, 10).unwrap();
     let mut net = book::<f32>().build(&mut rng).unwrap();
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy, sgd()).batch_size(128).epochs(1).progress(false);
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD::default()).batch_size(128).epochs(1).progress(false);
     group.bench_function("book_sgd_epoch", |b| b.iter(|| trainer.fit(&mut net, &data).unwrap()));
 }
 
 fn train_step(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("train_step");
     let group = &mut group;
-    case(group, "tiny", 32, Sequential::mlp(64, &[32], 10), sgd::<f32>());
-    case(group, "book_sgd", 128, book(), sgd::<f32>());
+    case(group, "tiny", 32, Sequential::<f32>::mlp(64, &[32], 10), SGD::default());
+    case(group, "book_sgd", 128, book::<f32>(), SGD::default());
     case(group, "book_momentum", 128, book::<f32>(), Momentum::default());
     case(group, "book_adagrad", 128, book::<f32>(), AdaGrad::default());
     case(group, "book_adam", 128, book::<f32>(), Adam::default());
 
-    let mut net = Sequential::input(784);
+    let mut net = Sequential::<f32>::input(784);
     for _ in 0..5 {
         net = net.affine(100, Init::He).batch_norm().relu();
     }
-    case(group, "book_bn", 100, net.affine(10, Init::He), sgd::<f32>());
+    case(group, "book_bn", 100, net.affine(10, Init::He), SGD::default());
 
-    let mut net = Sequential::input(784);
+    let mut net = Sequential::<f32>::input(784);
     for _ in 0..6 {
         net = net.affine(100, Init::He).relu().dropout(0.2);
     }
-    case(group, "book_dropout", 100, net.affine(10, Init::He), sgd::<f32>());
+    case(group, "book_dropout", 100, net.affine(10, Init::He), SGD::default());
 
-    let mut net = Sequential::input(784);
+    let mut net = Sequential::<f32>::input(784);
     for _ in 0..4 {
         net = net.affine(100, Init::Xavier).sigmoid();
     }
-    case(group, "book_sigmoid", 128, net.affine(10, Init::Xavier), sgd::<f32>());
+    case(group, "book_sigmoid", 128, net.affine(10, Init::Xavier), SGD::default());
 
-    let mut net = Sequential::input(784);
+    let mut net = Sequential::<f32>::input(784);
     for _ in 0..4 {
         net = net.affine(100, Init::Xavier).tanh();
     }
-    case(group, "book_tanh", 128, net.affine(10, Init::Xavier), sgd::<f32>());
+    case(group, "book_tanh", 128, net.affine(10, Init::Xavier), SGD::default());
 
-    case(group, "book_sgd_f64", 128, book(), sgd::<f64>());
+    case(group, "book_sgd_f64", 128, book::<f64>(), SGD::default());
     group.sample_size(10);
-    case(group, "large", 256, Sequential::mlp(784, &[1024; 2], 10), Adam::<f32>::default());
+    case(group, "large", 256, Sequential::<f32>::mlp(784, &[1024; 2], 10), Adam::default());
     fit(group);
-    case(group, "xl", 512, Sequential::mlp(2048, &[4096; 2], 1000), sgd::<f32>());
+    case(group, "xl", 512, Sequential::<f32>::mlp(2048, &[4096; 2], 1000), SGD::default());
 }
 
 criterion_group!(benches, train_step);

@@ -1,4 +1,5 @@
-//! What five layers make of N(0, 1) inputs, by activation and initial weights.
+//! Too large initial weights push outputs to the ends of sigmoid and tanh, too small ones make them all alike; Xavier
+//! and He keep them spread.
 //!
 //! ```text
 //! cargo run --release --example activation_histograms
@@ -14,10 +15,9 @@ mod support;
 use std::ops::Range;
 use std::process::ExitCode;
 
+use gradus::metric::{Histogram, Summary};
 use gradus::prelude::*;
-use gradus::{Histogram, Summary};
-use support::figure::{Axis, BLUE, Figure, Mark, Panel};
-use support::{Arguments, Outcome, percent, table::Table};
+use support::{Arguments, Outcome, Table, histograms, percent};
 
 const LAYERS: usize = 5;
 const WIDTH: usize = 100;
@@ -82,76 +82,20 @@ fn range(activation: &str, summaries: &[Summary]) -> Range<f64> {
 
 fn run(arguments: &Arguments) -> Outcome {
     let columns = columns(arguments.seed)?;
-
-    let header = ["activation, init", "std, layer 1", "layer 3", "layer 5", "saturated, layer 1", "layer 3", "layer 5"];
-    let mut table = Table::new(&header);
+    let mut table = Table::new(["", "std, layer 1", "layer 3", "layer 5", "saturated, layer 1", "layer 3", "layer 5"]);
+    let mut nets = Vec::new();
     for column in &columns {
-        let name = format!("{}, {}", column.activation, column.init);
+        let name = format!("{} {}", column.activation, column.init);
         let std = [0, 2, 4].map(|layer| format!("{:.3e}", column.layers[layer].0.std));
         let saturated = [0, 2, 4].map(|layer| percent(column.saturated(layer)));
-        table.row([name].into_iter().chain(std).chain(saturated));
+        table.row([name.clone()].into_iter().chain(std).chain(saturated));
+        nets.push((name, &column.layers[..]));
     }
     println!("{table}");
-
-    let mut rows = Vec::new();
-    for column in &columns {
-        for (layer, (summary, histogram)) in column.layers.iter().enumerate() {
-            let (Column { activation, init, .. }, Summary { mean, std, .. }) = (column, summary);
-            let saturated = column.saturated(layer);
-            for (bin, count) in histogram.centers().zip(&histogram.counts) {
-                rows.push(format!("{activation},{init},{},{mean},{std},{saturated},{bin},{count}", layer + 1));
-            }
-        }
-    }
-    arguments.csv("activation_histograms.csv", "activation,init,layer,mean,std,saturated,bin,count", rows)?;
-    arguments.svg("activation_histograms.svg", &picture(&columns))
-}
-
-fn picture(columns: &[Column]) -> Figure {
-    let mut panels = Vec::new();
-    for column in columns {
-        for (layer, (_, histogram)) in column.layers.iter().enumerate() {
-            let row = if layer == 0 { format!("{}, {}", column.activation, column.init) } else { String::new() };
-            let Range { start, end } = histogram.range;
-            let panel = Panel::new(
-                format!("layer {}", layer + 1),
-                Axis::new("").range(start, end),
-                Axis::new(&row).range(0.0, height(histogram)).bare(),
-            );
-            panels.push(panel.with([Mark::Area { points: outline(histogram), color: BLUE }]));
-        }
-    }
-    Figure::grid(
-        "Outputs of five layers (each to its own height; a bar far above the others is cut)",
-        LAYERS,
-        (190, 132),
-        panels,
-    )
-}
-
-/// Up to the highest bar, unless it leaves the others flat: ReLU's zeros would.
-fn height(histogram: &Histogram) -> f64 {
-    let mut counts = histogram.counts.clone();
-    counts.sort_unstable();
-    let [second, highest] = counts[BINS - 2..] else { unreachable!("at least two bins") };
-    1.05 * if second > 0 { highest.min(3 * second) } else { highest.max(1) } as f64
-}
-
-/// The steps of a histogram as one shape.
-fn outline(histogram: &Histogram) -> Vec<(f64, f64)> {
-    let Range { start, end } = histogram.range;
-    let width = (end - start) / histogram.counts.len() as f64;
-    let top = height(histogram);
-    let mut points = vec![(start, 0.0)];
-    for (bin, &count) in histogram.counts.iter().enumerate() {
-        let left = start + bin as f64 * width;
-        let count = top.min(count as f64);
-        points.extend([(left, count), (left + width, count)]);
-    }
-    points.push((end, 0.0));
-    points
+    let title = "Outputs of five layers (each to its own height; a bar far above the others is cut)";
+    histograms::show(arguments, "activation_histograms", title, &nets)
 }
 
 fn main() -> ExitCode {
-    support::main("activation_histograms", "Outputs of five layers by activation and initial weights.", run)
+    support::main("Outputs of five layers by activation and initial weights.", run)
 }

@@ -22,8 +22,7 @@ use std::process::ExitCode;
 
 use gradus::prelude::*;
 use gradus::rand::Rng;
-use support::figure::{Axis, BLUE, Color, Figure, Mark, Panel, VERMILLION};
-use support::{Arguments, Outcome, Progress, draw, percent, table::Table};
+use support::{Arguments, Axis, Curve, Curves, Outcome, Progress, Table, draw, numbered, percent};
 
 const ROWS: usize = 1000;
 const BATCH: usize = 100;
@@ -41,7 +40,6 @@ pub(crate) fn scales() -> [f64; 16] {
 pub(crate) struct Run {
     pub(crate) scale: f64,
     pub(crate) learning_rate: f64,
-    pub(crate) batch_norm: bool,
     /// On the training rows, an epoch each.
     pub(crate) accuracies: Vec<f64>,
     /// The step at which the loss or a gradient was no longer finite.
@@ -70,9 +68,9 @@ pub(crate) fn train(
     epochs: usize,
     rng: &mut impl Rng,
 ) -> Result<[Run; 2], Error> {
-    let optimizer = SGD { learning_rate: learning_rate as f32 };
+    let optimizer = SGD { learning_rate };
     let mut arm = |batch_norm| {
-        let run = Run { scale, learning_rate, batch_norm, accuracies: Vec::new(), diverged: None };
+        let run = Run { scale, learning_rate, accuracies: Vec::new(), diverged: None };
         let net = network(data, scale, batch_norm, rng)?;
         Ok::<_, Error>((run, net, Trainer::new(SoftmaxCrossEntropy, optimizer)))
     };
@@ -105,58 +103,41 @@ fn run(arguments: &Arguments) -> Outcome {
     let mut runs = Vec::new();
     let mut progress = Progress::new("training", 18);
     for scale in scales() {
-        runs.extend(train(&data, scale, 0.01, epochs, &mut rng)?);
-        progress.set(runs.len() / 2);
+        runs.push(train(&data, scale, 0.01, epochs, &mut rng)?);
+        progress.set(runs.len());
     }
     for learning_rate in [0.1, 1.0] {
-        runs.extend(train(&data, scales()[GOOD_SCALE], learning_rate, epochs, &mut rng)?);
-        progress.set(runs.len() / 2);
+        runs.push(train(&data, scales()[GOOD_SCALE], learning_rate, epochs, &mut rng)?);
+        progress.set(runs.len());
     }
     drop(progress);
 
     println!("accuracy on {ROWS} training rows after {epochs} epochs:\n");
-    let mut table = Table::new(&["scale", "learning rate", "with BatchNorm", "without"]);
-    for pair in runs.chunks(2) {
+    let mut table = Table::new(["scale", "learning rate", "with BatchNorm", "without"]);
+    for [with, without] in &runs {
         let accuracy = |run: &Run| percent(run.accuracies[epochs - 1]);
-        let plain = match pair[1].diverged {
-            Some(step) => format!("{} (diverged at step {step})", accuracy(&pair[1])),
-            None => accuracy(&pair[1]),
-        };
-        let scale = format!("{:.6}", pair[0].scale);
-        table.row([scale, pair[0].learning_rate.to_string(), accuracy(&pair[0]), plain]);
+        let diverged = without.diverged.map_or(String::new(), |step| format!(" (diverged at step {step})"));
+        let (scale, rate) = (format!("{:.6}", with.scale), with.learning_rate.to_string());
+        table.row([scale, rate, accuracy(with), accuracy(without) + &diverged]);
     }
     println!("{table}");
 
-    let rows = runs.iter().flat_map(|run| {
-        let Run { scale, learning_rate, batch_norm, accuracies, .. } = run;
-        accuracies
-            .iter()
-            .enumerate()
-            .map(move |(epoch, accuracy)| format!("{scale},{learning_rate},{batch_norm},{epoch},{accuracy}"))
-    });
-    arguments.csv("batch_norm.csv", "scale,learning_rate,batch_norm,epoch,train_accuracy", rows)?;
-
-    let panels = runs[..32].chunks(2).map(|pair| panel(format!("weight scale {:.6}", pair[0].scale), pair));
-    let figure = Figure::grid("Training accuracy from 16 weight scales", 4, (230, 180), panels.collect());
-    arguments.svg("batch_norm.svg", &figure.legend(LEGEND))?;
-
-    let rates = [&runs[2 * GOOD_SCALE..2 * GOOD_SCALE + 2], &runs[32..34], &runs[34..36]];
-    let panels = rates.map(|pair| panel(format!("learning rate {}", pair[0].learning_rate), pair));
-    let title = format!("Larger learning rates, weight scale {:.3}", scales()[GOOD_SCALE]);
-    let figure = Figure::grid(title, 3, (290, 260), panels.into());
-    arguments.svg("batch_norm_learning_rates.svg", &figure.legend(LEGEND))
-}
-
-const LEGEND: [(&str, Color); 2] = [("with BatchNorm", BLUE), ("without", VERMILLION)];
-
-fn panel(title: String, pair: &[Run]) -> Panel {
-    let curve = |run: &Run, color| {
-        Mark::line(run.accuracies.iter().enumerate().map(|(epoch, &accuracy)| (epoch as f64, accuracy)), color)
+    let curves = |title: &str| Curves::new(title, Axis::new("epoch"), Axis::new("accuracy").range(0.0, 1.0));
+    let panel = |title: String, pair: &[Run; 2]| {
+        let arms = ["with BatchNorm", "without"].into_iter().zip(pair);
+        (title, arms.map(|(name, run)| Curve::line(name, numbered(0, &run.accuracies))).collect::<Vec<_>>())
     };
-    let curves = [curve(&pair[0], BLUE), curve(&pair[1], VERMILLION)];
-    Panel::new(title, Axis::new("epoch"), Axis::new("accuracy").range(0.0, 1.0)).with(curves)
+    curves("Training accuracy from 16 weight scales")
+        .grid(4, (230, 180))
+        .panels(runs[..16].iter().map(|pair| panel(format!("weight scale {:.6}", pair[0].scale), pair)))
+        .show(arguments, "batch_norm")?;
+    let rates = [GOOD_SCALE, 16, 17].map(|i| &runs[i]);
+    curves("Larger learning rates, at one good weight scale")
+        .grid(3, (290, 260))
+        .panels(rates.map(|pair| panel(format!("learning rate {}", pair[0].learning_rate), pair)))
+        .show(arguments, "batch_norm_learning_rates")
 }
 
 fn main() -> ExitCode {
-    support::main("batch_norm", "Batch normalisation at 16 weight scales and three learning rates.", run)
+    support::main("Batch normalisation at 16 weight scales and three learning rates.", run)
 }

@@ -1,4 +1,4 @@
-//! Ten nets that answer together, and one Dropout net that is an ensemble by itself.
+//! Ten nets are right more often together than alone, and one Dropout net is an ensemble by itself.
 //!
 //! ```text
 //! cargo run --release --example ensemble -- [--data DIR --seed N --out DIR --quick]
@@ -14,10 +14,8 @@ mod support;
 
 use std::process::ExitCode;
 
-use gradus::Ensemble;
 use gradus::prelude::*;
-use support::figure::{Axis, Figure, GREY, Mark, PALETTE, Panel};
-use support::{Arguments, Outcome, Progress, mean, percent, table::Table};
+use support::{Arguments, Axis, Curve, Curves, Outcome, Progress, Table, mean, numbered, percent};
 
 const ROWS: usize = 200;
 pub(crate) const MEMBERS: usize = 10;
@@ -68,20 +66,12 @@ pub(crate) fn compare(
     }
 
     let dropout = fit(0.3, members as u64)?;
-    let labels = test.labels().expect("digits are labelled");
     let mut passes = Vec::new();
     for count in PASSES {
         let probabilities = dropout.predict_monte_carlo(test.rows(), count, &mut rng)?;
-        passes.push((count, share_right(&probabilities, labels)));
+        passes.push((count, gradus::metric::accuracy(&probabilities, test.targets())?));
     }
     Ok(Accuracies { alone, together, passes, plain: dropout.accuracy(test)? })
-}
-
-/// The share of rows whose largest probability is at the label.
-fn share_right(probabilities: &gradus::ndarray::Array2<f32>, labels: &[usize]) -> f64 {
-    let right =
-        probabilities.rows().into_iter().zip(labels).filter(|(row, label)| row.iter().all(|p| *p <= row[**label]));
-    right.count() as f64 / labels.len() as f64
 }
 
 fn run(arguments: &Arguments) -> Outcome {
@@ -89,46 +79,26 @@ fn run(arguments: &Arguments) -> Outcome {
     let members = arguments.steps(MEMBERS, 3);
     let found = compare(&data.train, &data.test, arguments.seed, members, arguments.steps(60, 5))?;
 
-    let mut rows: Vec<(&str, usize, f64)> = Vec::new();
-    rows.extend(found.together.iter().zip(1..).map(|(&accuracy, members)| ("ensemble", members, accuracy)));
-    rows.extend(found.passes.iter().map(|&(passes, accuracy)| ("dropout passes", passes, accuracy)));
-    rows.push(("dropout inference", 1, found.plain));
-
-    let mut table = Table::new(&["kind", "members or passes", "test accuracy"]);
-    table.row(["one net (mean of all)", "1", &percent(mean(found.alone.iter().copied()))]);
-    rows.iter().for_each(|(kind, members, accuracy)| table.row([kind, &*members.to_string(), &percent(*accuracy)]));
+    let alone = mean(found.alone.iter().copied());
+    let passes = found.passes.iter().map(|&(passes, accuracy)| (passes as f64, accuracy));
+    let curves = [
+        ("ensemble", numbered(1, &found.together)),
+        ("random passes of a Dropout net", passes.collect()),
+        ("plain inference of the Dropout net", vec![(1.0, found.plain), (100.0, found.plain)]),
+        ("one net (mean of all)", vec![(1.0, alone), (100.0, alone)]),
+    ];
+    println!("one net (mean of all) {}; one Dropout net {}\n", percent(alone), percent(found.plain));
+    let mut table = Table::new(["", "members or passes", "test accuracy"]);
+    for (name, points) in &curves[..2] {
+        points.iter().for_each(|(count, accuracy)| table.row([name, &*count.to_string(), &percent(*accuracy)]));
+    }
     println!("{table}");
-    let lines = rows.iter().map(|(kind, members, accuracy)| format!("{kind},{members},{accuracy}"));
-    arguments.csv("ensemble.csv", "kind,members,test_accuracy", lines)?;
-    arguments.svg("ensemble.svg", &picture(&found))
-}
-
-fn picture(found: &Accuracies) -> Figure {
-    let together: Vec<_> = found.together.iter().zip(1..).map(|(&y, members)| (f64::from(members), y)).collect();
-    let passes: Vec<_> = found.passes.iter().map(|&(passes, y)| (passes as f64, y)).collect();
-    let level = |y: f64, color| Mark::line([(1.0, y), (100.0, y)], color);
-    let marks = [
-        level(mean(found.alone.iter().copied()), GREY),
-        level(found.plain, PALETTE[2]),
-        Mark::line(together.clone(), PALETTE[0]),
-        Mark::dots(together, PALETTE[0]),
-        Mark::line(passes.clone(), PALETTE[1]),
-        Mark::dots(passes, PALETTE[1]),
-    ];
-    let x = Axis::new("members, or random passes").range(0.95, 105.0).log();
-    let legend = [
-        ("one net (mean of all)", GREY),
-        ("ensemble", PALETTE[0]),
-        ("Dropout net, random passes", PALETTE[1]),
-        ("Dropout net, plain inference", PALETTE[2]),
-    ];
-    Figure::single(
-        "An ensemble, and the ensemble in one Dropout net",
-        Panel::new("", x, Axis::new("test accuracy")).with(marks),
-    )
-    .legend(legend)
+    let x = Axis::new("members or random passes").range(0.95, 105.0).log();
+    Curves::new("An ensemble, and the ensemble in one Dropout net", x, Axis::new("test accuracy"))
+        .panel("", curves.map(|(name, points)| Curve::dotted(name, points)))
+        .show(arguments, "ensemble")
 }
 
 fn main() -> ExitCode {
-    support::main("ensemble", "An ensemble of nets, and the ensemble in one Dropout net.", run)
+    support::main("An ensemble of nets, and the ensemble in one Dropout net.", run)
 }

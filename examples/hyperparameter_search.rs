@@ -1,4 +1,4 @@
-//! Random search for a learning rate and a weight decay, and again where it went well.
+//! In three rounds random search closes in on the learning rate; the weight decay hardly matters.
 //!
 //! ```text
 //! cargo run --release --example hyperparameter_search -- [--data DIR --seed N --out DIR --quick]
@@ -21,9 +21,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use gradus::prelude::*;
-use gradus::search::{Failure, Space, Study, Trial, TrialRecord};
-use support::figure::{Axis, Color, Figure, Mark, PALETTE, Panel, scale};
-use support::{Arguments, Outcome, draw, percent, table::Table};
+use gradus::search::{Failure, Space, Study, Trial};
+use support::{Arguments, Outcome, Table, draw, percent, trials};
 
 const ROWS: usize = 500;
 const BATCH: usize = 100;
@@ -33,7 +32,7 @@ const ROUNDS: usize = 3;
 /// Trains one net at the trial's point; its score is the validation accuracy last recorded.
 fn objective(trial: &mut Trial, train: &Dataset, validation: &Dataset) -> Result<f64, Failure> {
     let mut net = Sequential::<f32>::mlp(train.width(), &[100; 6], train.classes()).build(trial.rng())?;
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") as f32 })
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") })
         .weight_decay(WeightDecay::L2(trial.f64("weight_decay")));
 
     let mut batch = Batch::default();
@@ -89,118 +88,33 @@ pub(crate) fn search(
 
 /// The scores of a round, the best first.
 pub(crate) fn scores(study: &Study, round: usize) -> Vec<f64> {
-    study
-        .ranking()
-        .iter()
-        .filter(|trial| trial.round == round)
-        .filter_map(|trial| trial.score.as_ref().ok().copied())
-        .collect()
+    let trials = study.ranking().into_iter().filter(|trial| trial.round == round);
+    trials.filter_map(|trial| trial.score.as_ref().ok().copied()).collect()
 }
 
 fn run(arguments: &Arguments) -> Outcome {
     let data = arguments.load()?;
-    let trials = arguments.steps(100, 8);
+    let count = arguments.steps(100, 8);
     let quick = if arguments.quick { "_quick" } else { "" };
     let path = arguments.file(&format!("hyperparameter_search_seed{}{quick}.jsonl", arguments.seed))?;
     match path.exists() {
         true => println!("goes on with the trials in {}; remove it to begin anew", path.display()),
         false => println!("trials go to {}", path.display()),
     }
-    let about = format!("{}; {UPDATES} updates on {ROWS} rows, rounds of {trials}", data.about);
-    let study = search(&data.train, arguments.seed, ROUNDS, trials, Some(Log { path: &path, about }))?;
+    let about = format!("{}; {UPDATES} updates on {ROWS} rows, rounds of {count}", data.about);
+    let study = search(&data.train, arguments.seed, ROUNDS, count, Some(Log { path: &path, about }))?;
     study.notes().iter().for_each(|note| println!("{note}"));
 
-    println!("the 20 best of {} trials:\n\n{}", study.trials().len(), study.table(20));
-    let mut table = Table::new(&["round", "trials", "best", "median", "worst"]);
+    let mut table = Table::new(["round", "trials", "best", "median", "worst"]);
     for round in 1..=ROUNDS {
         let scores = scores(&study, round);
         let [best, median, worst] = [0, scores.len() / 2, scores.len() - 1].map(|rank| percent(scores[rank]));
         table.row([round.to_string(), scores.len().to_string(), best, median, worst]);
     }
     println!("validation accuracy:\n\n{table}");
-    for (name, share) in study.importance(1) {
-        println!("{name} alone explains {} of the first round's ranking", percent(share));
-    }
-
-    let rows = study.trials().into_iter().flat_map(|trial| {
-        let curves = trial.tracks["train_accuracy"].iter().zip(&trial.reports);
-        let start = format!("{},{},{},{}", trial.round, trial.number, rate(trial), decay(trial));
-        curves.map(move |((epoch, train), (_, validation))| format!("{start},{epoch},{train},{validation}"))
-    });
-    let header = "round,trial,learning_rate,weight_decay,epoch,train_accuracy,validation_accuracy";
-    arguments.csv("hyperparameter_search.csv", header, rows.collect::<Vec<_>>())?;
-    arguments.svg("hyperparameter_search.svg", &scatter(&study))?;
-    arguments.svg("hyperparameter_search_best.svg", &best(&study))?;
-    arguments.svg("hyperparameter_search_dimensions.svg", &dimensions(&study))
-}
-
-fn rate(trial: &TrialRecord) -> f64 {
-    trial.point.f64("learning_rate")
-}
-
-fn decay(trial: &TrialRecord) -> f64 {
-    trial.point.f64("weight_decay")
-}
-
-/// Every trial at its point, coloured by its score.
-fn scatter(study: &Study) -> Figure {
-    let panels = (1..=ROUNDS).map(|round| {
-        let x = Axis::new("learning rate").range(0.8e-6, 1.25e-2).log();
-        let y = Axis::new("weight decay").range(0.8e-8, 1.25e-4).log();
-        let trials = study.ranking().into_iter().rev().filter(|trial| trial.round == round);
-        let dots = trials.map(|trial| Mark::Dots {
-            points: vec![(rate(trial), decay(trial))],
-            color: scale(trial.score.as_ref().copied().unwrap_or(0.0)),
-            size: 5,
-        });
-        Panel::new(format!("round {round}"), x, y).with(dots.collect::<Vec<_>>())
-    });
-    let legend = [0.1, 0.3, 0.5, 0.7, 0.9].map(|accuracy| (format!("{:.0} %", 100.0 * accuracy), scale(accuracy)));
-    Figure::grid("Validation accuracy by learning rate and weight decay", 3, (330, 320), panels.collect())
-        .legend(legend)
-}
-
-/// Each dimension against the score, and how much of the first round's ranking it explains.
-fn dimensions(study: &Study) -> Figure {
-    let importance = study.importance(1);
-    let panel = |name: &str, axis: Axis, value: fn(&TrialRecord) -> f64| {
-        let rounds = (1..=ROUNDS).map(|round| {
-            let trials = study.ranking().into_iter().filter(|trial| trial.round == round);
-            let points = trials.map(|trial| (value(trial), trial.score.as_ref().copied().unwrap_or(0.0)));
-            Mark::dots(points.collect::<Vec<_>>(), PALETTE[round - 1])
-        });
-        let share = importance.iter().find(|(own, _)| *own == name).map(|(_, share)| percent(*share));
-        let title = match share {
-            Some(share) => format!("alone explains {share} of round 1's ranking"),
-            None => "too few trials to say how much it explains".into(),
-        };
-        Panel::new(title, axis.log(), Axis::new("validation accuracy").range(0.0, 1.0)).with(rounds.collect::<Vec<_>>())
-    };
-    let panels = vec![
-        panel("learning_rate", Axis::new("learning rate").range(0.8e-6, 1.25e-2), rate),
-        panel("weight_decay", Axis::new("weight decay").range(0.8e-8, 1.25e-4), decay),
-    ];
-    let rounds = (1..=ROUNDS).map(|round| (format!("round {round}"), PALETTE[round - 1]));
-    Figure::grid("Validation accuracy by each dimension", 2, (420, 340), panels).legend(rounds)
-}
-
-/// The curves of the 20 best trials.
-fn best(study: &Study) -> Figure {
-    let panels = study.ranking().into_iter().take(20).map(|trial| {
-        let points = |curve: &[(usize, f64)]| {
-            curve.iter().map(|&(epoch, accuracy)| (epoch as f64, accuracy)).collect::<Vec<_>>()
-        };
-        let curves = [
-            Mark::line(points(&trial.tracks["train_accuracy"]), PALETTE[0]),
-            Mark::line(points(&trial.reports), PALETTE[1]),
-        ];
-        let title = format!("lr {:.4}, decay {:.0e}", rate(trial), decay(trial));
-        Panel::new(title, Axis::new("epoch"), Axis::new("accuracy").range(0.0, 1.0)).with(curves)
-    });
-    let legend: [(&str, Color); 2] = [("training", PALETTE[0]), ("validation", PALETTE[1])];
-    Figure::grid("The 20 best trials", 5, (220, 180), panels.collect()).legend(legend)
+    trials::show(arguments, "hyperparameter_search", &study)
 }
 
 fn main() -> ExitCode {
-    support::main("hyperparameter_search", "Random search for a learning rate and a weight decay.", run)
+    support::main("Random search for a learning rate and a weight decay.", run)
 }

@@ -18,8 +18,7 @@ use std::process::ExitCode;
 
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
-use support::figure::{Axis, Figure, Mark, PALETTE, Panel};
-use support::{Arguments, Outcome, percent, table::Table};
+use support::{Arguments, Axis, Curve, Curves, Outcome, Table, percent};
 
 pub(crate) const INITS: [(&str, Init); 3] =
     [("zeros", Init::Zeros), ("constant 0.05", Init::Constant(0.05)), ("He", Init::He)];
@@ -71,7 +70,7 @@ fn run(arguments: &Arguments) -> Outcome {
         runs.push((name, records, net.accuracy(&data.test)?));
     }
 
-    let mut table = Table::new(&["init", "distinct units, layer 1", "layer 2", "training accuracy", "test accuracy"]);
+    let mut table = Table::new(["init", "distinct units, layer 1", "layer 2", "training accuracy", "test accuracy"]);
     for (name, records, test) in &runs {
         let last = &records[records.len() - 1];
         let [first, second] = [last.distinct[0], last.distinct[1]].map(|units| format!("{units} of 100"));
@@ -79,31 +78,21 @@ fn run(arguments: &Arguments) -> Outcome {
     }
     println!("after {epochs} epochs:\n\n{table}");
 
-    let mut rows = Vec::new();
-    for (name, records, _) in &runs {
-        for Record { epoch, distinct, accuracy } in records {
-            let layers = distinct.iter().zip(1..);
-            rows.extend(layers.map(|(units, layer)| format!("{name},{epoch},{layer},{units},{accuracy}")));
-        }
-    }
-    arguments.csv("symmetry.csv", "init,epoch,layer,distinct_units,train_accuracy", rows)?;
-
-    let curves = |which: fn(&Record) -> f64| {
-        let runs = runs.iter().zip(PALETTE);
-        // The first lies under the second, and is wider so that it shows.
-        runs.zip([5, 2, 2]).map(move |(((_, records, _), color), width)| {
-            let points = records.iter().map(|record| (record.epoch as f64, which(record)));
-            Mark::Line { points: points.collect(), color, width }
+    let curves = |of: fn(&Record) -> f64| {
+        runs.iter().map(move |(name, records, _)| {
+            let points = records.iter().map(|record| (record.epoch as f64, of(record)));
+            // Zeros lie under the constant.
+            if *name == "zeros" { Curve::wide(name, points) } else { Curve::line(name, points) }
         })
     };
-    let units = Panel::new("distinct units of 100, layer 1", Axis::new("epoch"), Axis::new("units").range(0.0, 105.0));
-    let accuracy = Panel::new("training accuracy", Axis::new("epoch"), Axis::new("accuracy").range(0.0, 1.02));
-    let panels =
-        vec![units.with(curves(|record| record.distinct[0] as f64)), accuracy.with(curves(|record| record.accuracy))];
-    let figure = Figure::grid("Equal weights stay equal", 2, (400, 300), panels);
-    arguments.svg("symmetry.svg", &figure.legend(INITS.map(|(name, _)| name).into_iter().zip(PALETTE)))
+    Curves::new("Equal weights stay equal", Axis::new("epoch"), Axis::new("units or accuracy"))
+        .grid(3, (300, 300))
+        .panel("distinct units of 100 in layer 1", curves(|record| record.distinct[0] as f64))
+        .panel("distinct units of 100 in layer 2", curves(|record| record.distinct[1] as f64))
+        .panel("training accuracy", curves(|record| record.accuracy))
+        .show(arguments, "symmetry")
 }
 
 fn main() -> ExitCode {
-    support::main("symmetry", "What weights that begin equal cost.", run)
+    support::main("What weights that begin equal cost.", run)
 }

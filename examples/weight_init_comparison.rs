@@ -1,4 +1,4 @@
-//! Three ways to begin, one way to train: std 0.01, Xavier and He under ReLU.
+//! Under ReLU, He's initial weights learn at once, Xavier's later, and those of std 0.01 stay at a guess.
 //!
 //! ```text
 //! cargo run --release --example weight_init_comparison -- [--data DIR --seed N --out DIR --quick]
@@ -14,9 +14,8 @@ mod support;
 use std::process::ExitCode;
 
 use gradus::prelude::*;
-use support::figure::{Axis, Figure, Mark, PALETTE, Panel};
-use support::race::{Run, race};
-use support::{Arguments, Outcome, mean, percent, smooth, table::Table};
+use support::race::{self, Run};
+use support::{Arguments, Axis, Outcome};
 
 pub(crate) const INITS: [(&str, Init); 3] =
     [("std 0.01", Init::Normal(0.01)), ("Xavier", Init::Xavier), ("He", Init::He)];
@@ -29,35 +28,16 @@ pub(crate) fn compare(train: &Dataset, test: &Dataset, seed: u64, steps: usize) 
         let net = hidden.affine(train.classes(), init).build(&mut rng)?;
         arms.push((name, net, SGD { learning_rate: 0.01 }));
     }
-    race(arms, (train, test), steps, &mut rng)
+    race::race(arms, (train, test), steps, &mut rng)
 }
 
 fn run(arguments: &Arguments) -> Outcome {
     let data = arguments.load()?;
-    let steps = arguments.steps(2000, 200);
-    let runs = compare(&data.train, &data.test, arguments.seed, steps)?;
-
-    let window = steps / 20;
-    let mut table = Table::new(&["init", "first loss", "loss at a half", "loss at the end", "test accuracy"]);
-    for run in &runs {
-        let loss = |end: usize| format!("{:.4}", mean(run.losses[end - window..end].iter().copied()));
-        let first = format!("{:.4}", run.losses[0]);
-        table.row([run.name.to_string(), first, loss(steps / 2), loss(steps), percent(run.test_accuracy)]);
-    }
-    println!("loss after the step, mean over {window} steps:\n\n{table}");
-
-    let rows = runs
-        .iter()
-        .flat_map(|run| run.losses.iter().zip(1..).map(move |(loss, step)| format!("{},{step},{loss}", run.name)));
-    arguments.csv("weight_init_comparison.csv", "init,step,loss", rows)?;
-
-    let window = (steps / 50).max(1);
-    let (x, y) = (Axis::new("step").range(0.0, steps as f64), Axis::new(&format!("loss (mean over {window} steps)")));
-    let curves = runs.iter().zip(PALETTE).map(|(run, color)| Mark::line(smooth(&run.losses, window), color));
-    let figure = Figure::single("Three initial weights under ReLU", Panel::new("", x, y.range(0.0, 2.5)).with(curves));
-    arguments.svg("weight_init_comparison.svg", &figure.legend(INITS.map(|(name, _)| name).into_iter().zip(PALETTE)))
+    let runs = compare(&data.train, &data.test, arguments.seed, arguments.steps(2000, 200))?;
+    let title = "Three initial weights under ReLU";
+    race::show(arguments, "weight_init_comparison", title, Axis::new("loss").range(0.0, 2.5), &runs)
 }
 
 fn main() -> ExitCode {
-    support::main("weight_init_comparison", "Initial weights of std 0.01, Xavier and He under ReLU.", run)
+    support::main("Initial weights of std 0.01, Xavier and He under ReLU.", run)
 }

@@ -1,4 +1,4 @@
-//! Backpropagation held against numerical gradients, in f64.
+//! Backpropagation compared with numerical gradients, in f64 (the book's section 4.4, and its gradient checks).
 //!
 //! The numerical derivative is the four-point central difference
 //! `(8 (f(x+h) - f(x-h)) - (f(x+2h) - f(x-2h))) / 12h` with `h = 1e-4 max(1, |x|)`: its own error is about 1e-12
@@ -11,17 +11,18 @@ use ndarray::Array2;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
+use crate::array::{values, values_mut};
 use crate::data::Targets;
 use crate::error::Error;
-use crate::layer::{Layer, values, values_mut};
+use crate::layer::{Layer, Param, Pass};
 use crate::loss::Loss;
-use crate::rng::Generator;
+use crate::rng::{Generator, fork, rng};
 
 /// How far backpropagation is from the numerical gradient, a row a parameter. It prints as a table.
 ///
 /// ```
-/// use gradus::{Tanh, check};
-/// let report = check::layer(&mut Tanh::new(), 3, &mut gradus::rng(1))?;
+/// use gradus::{check, layer::Tanh};
+/// let report = check::layer(&Tanh::new(), 3, &mut gradus::rng(1))?;
 /// assert_eq!(report.rows[0].parameter, "input");
 /// assert!(report.to_string().starts_with("parameter"));
 /// # Ok::<(), gradus::Error>(())
@@ -72,179 +73,195 @@ impl Display for Report {
 /// Random layers draw the same numbers in every pass.
 ///
 /// ```
-/// use gradus::{Digits, Sequential, SoftmaxCrossEntropy, check};
+/// use gradus::{check, prelude::*};
 /// let data = Digits::load::<f64>()?.take(10)?;
-/// let mut net = Sequential::mlp(64, &[5], 10).build(&mut gradus::rng(3))?;
-/// let report = check::gradients(&mut net, &SoftmaxCrossEntropy, data.rows(), data.targets());
+/// let net = Sequential::mlp(64, &[5], 10).build(&mut gradus::rng(3))?;
+/// let report = check::gradients(&net, &SoftmaxCrossEntropy, data.rows(), data.targets());
 /// assert!(report.worst() < 1e-7, "{report}");
 /// # Ok::<(), gradus::Error>(())
 /// ```
 ///
-/// The network is left as it was, but for the gradients.
-///
 /// # Panics
 /// Rows or targets do not fit the network.
 #[track_caller]
-pub fn gradients(net: &mut dyn Layer<f64>, loss: &dyn Loss<f64>, rows: &Array2<f64>, targets: &Targets<f64>) -> Report {
-    let before = Kept::of(net);
-    let output = net.forward(rows.clone());
+pub fn gradients(net: &dyn Layer<f64>, loss: &dyn Loss<f64>, rows: &Array2<f64>, targets: &Targets<f64>) -> Report {
+    let mut subject = Subject { net: net.clone_layer(), rng: rng(0) };
+    let output = subject.forward(rows);
     let (_, grad) = loss.value_and_grad(output, targets);
-    let report = compare(net, grad, rows, &before.generators, &|output| loss.value(output, targets));
-    before.restore(net);
-    report
+    subject.compare(grad, rows, &|output| loss.value(output, targets))
 }
 
-/// Holds a layer of your own to the contract of [`Layer`], with random rows of `width` values.
+/// Checks that a layer keeps the contract of [`Layer`], with random rows of `width` values.
 ///
 /// Checked are: the promised output width, also when the batch gets shorter and longer again, in standard layout;
 /// `infer` the same when asked twice; parameters shown in the same order to read and to change, each with a name of
 /// its own; gradients of the shape of their values, overwritten and not accumulated, the same from
 /// `backward_params`; and every gradient against the numerical one, to a relative 1e-6.
 ///
-/// The layer is left as it was, but for the gradients.
-///
 /// ```
 /// # use gradus::ndarray::Array2;
-/// use gradus::{Layer, check};
-/// #[derive(Debug)]
+/// use gradus::{check, prelude::*};
+/// #[derive(Debug, Clone)]
 /// struct Double;
-/// impl Layer<f64> for Double {
-///     fn forward(&mut self, input: Array2<f64>) -> Array2<f64> {
+/// impl<F: Scalar> Layer<F> for Double {
+///     fn forward(&mut self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
 ///         self.infer(input)
 ///     }
-///     fn backward(&mut self, grad: Array2<f64>) -> Array2<f64> {
+///     fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
 ///         grad // wrong: 2 grad
 ///     }
-///     fn infer(&self, input: Array2<f64>) -> Array2<f64> {
-///         input * 2.0
+///     fn infer(&self, input: Array2<F>) -> Array2<F> {
+///         input * F::of(2.0)
 ///     }
 /// }
-/// let error = check::layer(&mut Double, 3, &mut gradus::rng(1)).unwrap_err();
+/// let error = check::layer(&Double, 3, &mut gradus::rng(1)).unwrap_err();
 /// assert!(error.to_string().contains("backward is not the derivative of forward"));
 /// ```
 ///
 /// # Errors
-/// [`Error::Contract`] says which promise is broken; whatever [`Layer::width`] says.
-pub fn layer(layer: &mut dyn Layer<f64>, width: usize, rng: &mut impl Rng) -> Result<Report, Error> {
+/// [`Error::Layer`] says which promise is broken; whatever [`Layer::width`] says.
+pub fn layer(layer: &dyn Layer<f64>, width: usize, rng: &mut impl Rng) -> Result<Report, Error> {
     let out = layer.width(width)?;
-    let before = Kept::of(layer);
+    let mut subject = Subject { net: layer.clone_layer(), rng: fork(rng) };
     let mut normal =
         |rows, columns| Array2::from_shape_simple_fn((rows, columns), || rng.sample::<f64, _>(StandardNormal));
     let (x, weights) = (normal(5, width), normal(5, out));
     let result = [5, 3, 5]
         .into_iter()
-        .try_for_each(|rows| shapes(layer, normal(rows, width), out))
-        .and_then(|()| parameters(layer))
-        .and_then(|()| derivatives(layer, &x, &weights, &before.generators));
-    before.restore(layer);
-    result.map_err(|problem| Error::Contract { layer: layer.name(), problem })
+        .try_for_each(|rows| subject.check_shapes(normal(rows, width), out))
+        .and_then(|()| subject.check_parameters())
+        .and_then(|()| subject.check_derivatives(&x, &weights));
+    result.map_err(|problem| Error::layer(layer.name(), problem))
 }
 
-/// Every pass gives the shape it has to give.
-fn shapes(layer: &mut dyn Layer<f64>, x: Array2<f64>, out: usize) -> Result<(), String> {
-    let (inputs, outputs) = (x.dim(), (x.nrows(), out));
-    let expect = |pass: &str, expected, found: &Array2<f64>| {
-        if found.dim() != expected {
-            return Err(format!("{pass}: expected an array of shape {expected:?}, found {:?}", found.dim()));
-        }
-        let problem = || format!("{pass}: expected an array in standard layout, found strides {:?}", found.strides());
-        if found.is_standard_layout() { Ok(()) } else { Err(problem()) }
-    };
-    let y = layer.forward(x.clone());
-    expect("forward", outputs, &y)?;
-    let dx = layer.backward(y);
-    expect("backward", inputs, &dx)?;
-    let y = layer.infer(x.clone());
-    expect("infer", outputs, &y)?;
-    if y != layer.infer(x.clone()) {
-        return Err("infer: expected the same output for the same input, found another".into());
-    }
-    let y = layer.forward(x);
-    expect("backward_params", inputs, &layer.backward_params(y))
+/// What is checked: a copy of a layer, and the generator of which each of its passes gets a copy.
+struct Subject {
+    net: Box<dyn Layer<f64>>,
+    rng: Generator,
 }
 
-/// The same parameters are shown to read and to change; they have names and gradients of their own.
-fn parameters(layer: &mut dyn Layer<f64>) -> Result<(), String> {
-    let (mut read, mut changed, mut shapes) = (Vec::new(), Vec::new(), Ok(()));
-    layer.params(&mut |param| read.push((param.name.clone(), param.value.clone())));
-    layer.params_mut(&mut |param| {
-        changed.push((param.name.clone(), param.value.clone()));
-        if param.role.is_trained() && param.grad.dim() != param.value.dim() {
-            shapes = Err(format!("{param:?}: its gradient has the shape {:?}", param.grad.dim()));
-        }
-    });
-    if read != changed {
-        return Err("params and params_mut show different parameters".into());
+impl Subject {
+    fn forward(&mut self, rows: &Array2<f64>) -> Array2<f64> {
+        self.net.forward(rows.clone(), &mut Pass::new(&mut self.rng.clone()))
     }
-    let twice = read.iter().enumerate().find(|(i, (name, _))| read[..*i].iter().any(|(before, _)| before == name));
-    if let Some((_, (name, _))) = twice {
-        return Err(format!("two parameters have the name {name}"));
-    }
-    shapes
-}
 
-/// Both backward passes give the derivative of `forward`.
-fn derivatives(
-    layer: &mut dyn Layer<f64>,
-    x: &Array2<f64>,
-    weights: &Array2<f64>,
-    generators: &[Generator],
-) -> Result<Report, String> {
-    restore_generators(layer, generators);
-    layer.forward(x.clone());
-    layer.backward_params(weights.clone());
-    let first = parameter_gradients(layer);
-    restore_generators(layer, generators);
-    layer.forward(x.clone());
-    let report = compare(layer, weights.clone(), x, generators, &|y| (y * weights).sum());
-    if first != parameter_gradients(layer) {
-        return Err("two backward passes over the same batch give different gradients (are they accumulated?)".into());
-    }
-    if report.worst() <= 1e-6 {
-        Ok(report)
-    } else {
-        Err(format!("backward is not the derivative of forward\n{report}"))
-    }
-}
-
-/// Runs `backward` (the forward pass has been run) and compares all gradients with those of
-/// `value(net.forward(rows))`.
-fn compare(
-    net: &mut dyn Layer<f64>,
-    grad: Array2<f64>,
-    rows: &Array2<f64>,
-    generators: &[Generator],
-    value: &dyn Fn(&Array2<f64>) -> f64,
-) -> Report {
-    let mut analytic = vec![("input".to_string(), net.backward(grad))];
-    analytic.extend(parameter_gradients(net));
-    analytic.rotate_left(1);
-    let evaluate = |net: &mut dyn Layer<f64>, rows: &Array2<f64>| {
-        restore_generators(net, generators);
-        value(&net.forward(rows.clone()))
-    };
-    let mut numerical = Vec::new();
-    for (which, (_, gradient)) in analytic.iter().enumerate() {
-        let is_input = which + 1 == analytic.len();
-        let mut input = rows.clone();
-        let derivative = |place| {
-            let start = if is_input { values(rows)[place] } else { nudge(net, which, place, None) };
-            let h = 1e-4 * start.abs().max(1.0);
-            let mut at = |offset: f64| {
-                if is_input {
-                    values_mut(&mut input)[place] = start + offset;
-                } else {
-                    nudge(net, which, place, Some(start + offset));
-                }
-                evaluate(net, &input)
-            };
-            let slope = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
-            at(0.0);
-            slope
+    /// Every pass gives the shape it has to give.
+    fn check_shapes(&mut self, x: Array2<f64>, out: usize) -> Result<(), String> {
+        let (inputs, outputs) = (x.dim(), (x.nrows(), out));
+        let expect = |pass: &str, expected, found: &Array2<f64>| {
+            if found.dim() != expected {
+                return Err(format!("{pass}: expected an array of shape {expected:?}, found {:?}", found.dim()));
+            }
+            let problem =
+                || format!("{pass}: expected an array in standard layout, found strides {:?}", found.strides());
+            if found.is_standard_layout() { Ok(()) } else { Err(problem()) }
         };
-        numerical.push((0..gradient.len()).map(derivative).collect::<Vec<_>>());
+        let y = self.forward(&x);
+        expect("forward", outputs, &y)?;
+        expect("backward", inputs, &self.net.backward(y))?;
+        let y = self.net.infer(x.clone());
+        expect("infer", outputs, &y)?;
+        if y != self.net.infer(x.clone()) {
+            return Err("infer: expected the same output for the same input, found another".into());
+        }
+        let y = self.forward(&x);
+        expect("backward_params", inputs, &self.net.backward_params(y))
     }
-    report(&analytic, &numerical)
+
+    /// The same parameters are shown to read and to change; they have names and gradients of their own.
+    fn check_parameters(&mut self) -> Result<(), String> {
+        let show = |param: &Param<f64>| (param.name.clone(), param.value.clone());
+        let (mut read, mut changed, mut shapes) = (Vec::new(), Vec::new(), Ok(()));
+        self.net.params(&mut |param| read.push(show(param)));
+        self.net.params_mut(&mut |param| {
+            changed.push(show(param));
+            if param.role.is_trained() && param.grad.dim() != param.value.dim() {
+                shapes = Err(format!("{param:?}: its gradient has the shape {:?}", param.grad.dim()));
+            }
+        });
+        if read != changed {
+            return Err("params and params_mut show different parameters".into());
+        }
+        let twice = read.iter().enumerate().find(|(i, (name, _))| read[..*i].iter().any(|(before, _)| before == name));
+        if let Some((_, (name, _))) = twice {
+            return Err(format!("two parameters have the name {name}"));
+        }
+        shapes
+    }
+
+    /// Both backward passes give the derivative of `forward`.
+    fn check_derivatives(&mut self, x: &Array2<f64>, weights: &Array2<f64>) -> Result<Report, String> {
+        self.forward(x);
+        self.net.backward_params(weights.clone());
+        let first = self.parameter_gradients();
+        self.forward(x);
+        let report = self.compare(weights.clone(), x, &|y| (y * weights).sum());
+        if first != self.parameter_gradients() {
+            let problem = "two backward passes over the same batch give different gradients (are they accumulated?)";
+            return Err(problem.into());
+        }
+        if report.worst() <= 1e-6 {
+            Ok(report)
+        } else {
+            Err(format!("backward is not the derivative of forward\n{report}"))
+        }
+    }
+
+    /// Runs `backward` (the forward pass has been run) and compares all gradients with those of
+    /// `value(net.forward(rows))`.
+    fn compare(&mut self, grad: Array2<f64>, rows: &Array2<f64>, value: &dyn Fn(&Array2<f64>) -> f64) -> Report {
+        let input = ("input".to_string(), self.net.backward(grad));
+        let mut analytic = self.parameter_gradients();
+        analytic.push(input);
+        let mut numerical = Vec::new();
+        for (which, (_, gradient)) in analytic.iter().enumerate() {
+            let is_input = which + 1 == analytic.len();
+            let mut input = rows.clone();
+            let derivative = |place| {
+                let start = if is_input { values(rows)[place] } else { self.nudge(which, place, None) };
+                let h = 1e-4 * start.abs().max(1.0);
+                let mut at = |offset: f64| {
+                    if is_input {
+                        values_mut(&mut input)[place] = start + offset;
+                    } else {
+                        self.nudge(which, place, Some(start + offset));
+                    }
+                    value(&self.forward(&input))
+                };
+                let slope = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+                at(0.0);
+                slope
+            };
+            numerical.push((0..gradient.len()).map(derivative).collect::<Vec<_>>());
+        }
+        report(&analytic, &numerical)
+    }
+
+    /// Sets one element of the trained parameter at place `which`; gives what it was.
+    fn nudge(&mut self, which: usize, place: usize, value: Option<f64>) -> f64 {
+        let (mut before, mut at) = (f64::NAN, 0);
+        self.net.params_mut(&mut |param| {
+            if param.is_trained() {
+                if at == which {
+                    let element = &mut values_mut(&mut param.value)[place];
+                    before = *element;
+                    *element = value.unwrap_or(before);
+                }
+                at += 1;
+            }
+        });
+        before
+    }
+
+    fn parameter_gradients(&self) -> Vec<(String, Array2<f64>)> {
+        let mut gradients = Vec::new();
+        self.net.params(&mut |param| {
+            if param.is_trained() {
+                gradients.push((param.name.clone(), param.grad.clone()));
+            }
+        });
+        gradients
+    }
 }
 
 fn report(analytic: &[(String, Array2<f64>)], numerical: &[Vec<f64>]) -> Report {
@@ -263,64 +280,4 @@ fn report(analytic: &[(String, Array2<f64>)], numerical: &[Vec<f64>]) -> Report 
         row
     };
     Report { rows: analytic.iter().zip(numerical).map(row).collect() }
-}
-
-/// Sets one element of the trained parameter at place `which`; gives what it was.
-fn nudge(net: &mut dyn Layer<f64>, which: usize, place: usize, value: Option<f64>) -> f64 {
-    let (mut before, mut at) = (f64::NAN, 0);
-    net.params_mut(&mut |param| {
-        if param.is_trained() {
-            if at == which {
-                let element = &mut values_mut(&mut param.value)[place];
-                before = *element;
-                *element = value.unwrap_or(before);
-            }
-            at += 1;
-        }
-    });
-    before
-}
-
-fn parameter_gradients(net: &dyn Layer<f64>) -> Vec<(String, Array2<f64>)> {
-    let mut gradients = Vec::new();
-    net.params(&mut |param| {
-        if param.is_trained() {
-            gradients.push((param.name.clone(), param.grad.clone()));
-        }
-    });
-    gradients
-}
-
-/// What a check changes on its way.
-struct Kept {
-    values: Vec<Array2<f64>>,
-    generators: Vec<Generator>,
-}
-
-impl Kept {
-    fn of(net: &dyn Layer<f64>) -> Self {
-        let (mut values, mut generators) = (Vec::new(), Vec::new());
-        net.params(&mut |param| values.push(param.value.clone()));
-        net.generators(&mut |generator| generators.push(generator.clone()));
-        Self { values, generators }
-    }
-
-    fn restore(&self, net: &mut dyn Layer<f64>) {
-        let mut values = self.values.iter();
-        net.params_mut(&mut |param| {
-            if let Some(value) = values.next() {
-                param.value.clone_from(value);
-            }
-        });
-        restore_generators(net, &self.generators);
-    }
-}
-
-fn restore_generators(net: &mut dyn Layer<f64>, kept: &[Generator]) {
-    let mut kept = kept.iter();
-    net.generators_mut(&mut |generator| {
-        if let Some(kept) = kept.next() {
-            generator.clone_from(kept);
-        }
-    });
 }

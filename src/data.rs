@@ -1,4 +1,12 @@
-//! Data: rows with their targets, checked once; and what happens to them before training.
+//! Data: rows with their targets, checked once; and what happens to them before training (sections 4.2 and 6.5.1 of the
+//! book).
+//!
+//! ```
+//! use gradus::data::Digits;
+//! let (train, validation) = Digits::load::<f32>()?.shuffle(&mut gradus::rng(1)).split(0.2)?;
+//! assert_eq!((train.len(), validation.len()), (1438, 359));
+//! # Ok::<(), gradus::Error>(())
+//! ```
 
 mod batches;
 mod digits;
@@ -6,16 +14,18 @@ mod folds;
 mod idx;
 mod mnist;
 mod normalize;
-pub(crate) mod shuffle;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{Array2, s};
 use rand::Rng;
 
+use crate::array::standard;
 use crate::error::{Error, require};
 use crate::kernel;
+use crate::rng::shuffle;
 use crate::scalar::Scalar;
 
 pub use batches::{Batch, Batches};
@@ -24,12 +34,11 @@ pub use folds::KFold;
 pub use idx::Idx;
 pub use mnist::mnist;
 pub use normalize::Normalizer;
-pub(crate) use shuffle::shuffle;
 
 /// What a network should answer, one target a row.
 ///
 /// ```
-/// use gradus::{Targets, ndarray::array};
+/// use gradus::{data::Targets, ndarray::array};
 ///
 /// let labels = Targets::<f32>::Labels { labels: vec![1, 0], classes: 3 };
 /// let one_hot = Targets::Dense(array![[0.0_f32, 1.0, 0.0], [1.0, 0.0, 0.0]]);
@@ -109,10 +118,10 @@ impl<F: Scalar> Targets<F> {
 ///
 /// Everything is checked when it is made, so nothing that trains on it has to: at least one row and one
 /// column, as many targets as rows, every number finite, every label a class. Every part that is
-/// taken from a data set is a data set again.
+/// taken from a data set is a data set again. A clone shares the numbers, it does not copy them.
 ///
 /// ```
-/// use gradus::{Dataset, ndarray::array};
+/// use gradus::{data::Dataset, ndarray::array};
 ///
 /// let rows = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
 /// let xor = Dataset::<f32>::classification(rows, vec![0, 1, 1, 0], 2)?;
@@ -124,8 +133,8 @@ impl<F: Scalar> Targets<F> {
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct Dataset<F = f32> {
-    rows: Array2<F>,
-    targets: Targets<F>,
+    rows: Arc<Array2<F>>,
+    targets: Arc<Targets<F>>,
 }
 
 impl<F: Scalar> Dataset<F> {
@@ -137,21 +146,23 @@ impl<F: Scalar> Dataset<F> {
     pub fn new(rows: Array2<F>, targets: Targets<F>) -> Result<Self, Error> {
         let rows = checked("rows", rows)?;
         if targets.len() != rows.nrows() {
-            return Err(Error::Mismatch { what: "targets".into(), expected: rows.nrows(), found: targets.len() });
+            return Err(Error::invalid("targets", rows.nrows(), targets.len()));
         }
         let targets = match targets {
             Targets::Labels { labels, classes } => {
                 if classes == 0 {
-                    return Err(Error::Empty { what: "classes".into() });
+                    return Err(Error::empty("classes"));
                 }
-                if let Some((row, &label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
-                    return Err(Error::Label { row, label, classes });
-                }
+                check_labels(&labels, classes)?;
                 Targets::Labels { labels, classes }
             }
             Targets::Dense(values) => Targets::Dense(checked("targets", values)?),
         };
-        Ok(Self { rows, targets })
+        Ok(Self::of(rows, targets))
+    }
+
+    fn of(rows: Array2<F>, targets: Targets<F>) -> Self {
+        Self { rows: Arc::new(rows), targets: Arc::new(targets) }
     }
 
     /// A class, from `0` to `classes - 1`, for each row.
@@ -165,7 +176,7 @@ impl<F: Scalar> Dataset<F> {
     /// Numbers, `(N, out)`, for the rows.
     ///
     /// ```
-    /// use gradus::{Dataset, ndarray::Array2};
+    /// use gradus::{data::Dataset, ndarray::Array2};
     ///
     /// let x = Array2::from_shape_fn((100, 1), |(i, _)| i as f64 / 50.0 - 1.0);
     /// let y = x.mapv(|x| x * x);
@@ -185,14 +196,14 @@ impl<F: Scalar> Dataset<F> {
         &self.rows
     }
 
-    /// The targets, one a row.
+    /// The targets, one for each row.
     pub fn targets(&self) -> &Targets<F> {
         &self.targets
     }
 
     /// The class of each row, if the targets are classes.
     pub fn labels(&self) -> Option<&[usize]> {
-        match &self.targets {
+        match &*self.targets {
             Targets::Labels { labels, .. } => Some(labels),
             Targets::Dense(_) => None,
         }
@@ -200,7 +211,7 @@ impl<F: Scalar> Dataset<F> {
 
     /// The inputs and the targets, handed over.
     pub fn into_parts(self) -> (Array2<F>, Targets<F>) {
-        (self.rows, self.targets)
+        (Arc::unwrap_or_clone(self.rows), Arc::unwrap_or_clone(self.targets))
     }
 
     /// How many rows there are: at least one.
@@ -229,7 +240,7 @@ impl<F: Scalar> Dataset<F> {
     /// platform.
     ///
     /// ```
-    /// # use gradus::{Dataset, ndarray::array};
+    /// # use gradus::{data::Dataset, ndarray::array};
     /// let data = Dataset::<f32>::classification(array![[0.], [1.], [2.], [3.]], vec![0, 1, 2, 3], 4)?;
     /// assert_eq!(data.shuffle(&mut gradus::rng(42)).labels(), Some(&[2, 1, 0, 3][..]));
     /// # Ok::<(), gradus::Error>(())
@@ -249,7 +260,7 @@ impl<F: Scalar> Dataset<F> {
     /// then judged on what it was trained on. Here no row is in both, and none is lost.)
     ///
     /// ```
-    /// use gradus::{Dataset, ndarray::array};
+    /// use gradus::{data::Dataset, ndarray::array};
     ///
     /// let data = Dataset::<f32>::classification(array![[0.], [1.], [2.], [3.], [4.]], vec![0, 1, 0, 1, 0], 2)?;
     /// let (train, held_back) = data.split(0.4)?;
@@ -270,7 +281,7 @@ impl<F: Scalar> Dataset<F> {
         let all = self.len();
         require(fraction > 0.0 && fraction < 1.0, "fraction_held_back", "a number between 0 and 1", fraction)?;
         let held_back = (fraction * all as f64).round() as usize;
-        let empty = |part: &str| Err(Error::Empty { what: format!("{part} rows ({fraction} of {all} held back)") });
+        let empty = |part: &str| Err(Error::empty(format!("{part} rows ({fraction} of {all} held back)")));
         match held_back {
             0 => empty("held-back"),
             n if n >= all => empty("training"),
@@ -281,7 +292,7 @@ impl<F: Scalar> Dataset<F> {
     /// The first `count` rows.
     ///
     /// ```
-    /// # use gradus::Digits;
+    /// # use gradus::data::Digits;
     /// let few = Digits::load::<f32>()?.take(500)?;
     /// assert_eq!(few.len(), 500);
     /// # Ok::<(), gradus::Error>(())
@@ -291,14 +302,14 @@ impl<F: Scalar> Dataset<F> {
     /// A `count` of 0 or of more rows than there are.
     pub fn take(&self, count: usize) -> Result<Self, Error> {
         let expected = format!("1 to {}", self.len());
-        require(count > 0 && count <= self.len(), "rows to take", &expected, count as f64)?;
+        require(count > 0 && count <= self.len(), "rows to take", &expected, count)?;
         Ok(self.range(0..count))
     }
 
     /// The rows with these numbers, from 0, in this order; a row may come more than once.
     ///
     /// ```
-    /// # use gradus::{Dataset, ndarray::array};
+    /// # use gradus::{data::Dataset, ndarray::array};
     /// let data = Dataset::<f32>::classification(array![[5.], [6.], [7.]], vec![0, 1, 2], 3)?;
     /// assert_eq!(data.select(&[2, 0, 2])?.labels(), Some(&[2, 0, 2][..]));
     /// # Ok::<(), gradus::Error>(())
@@ -312,27 +323,27 @@ impl<F: Scalar> Dataset<F> {
     #[track_caller]
     pub fn select(&self, indices: &[usize]) -> Result<Self, Error> {
         if indices.is_empty() {
-            return Err(Error::Empty { what: "rows to select".into() });
+            return Err(Error::empty("rows to select"));
         }
         Ok(self.gathered(indices))
     }
 
     fn range(&self, range: Range<usize>) -> Self {
-        Self { rows: self.rows.slice(s![range.clone(), ..]).to_owned(), targets: self.targets.range(range) }
+        Self::of(self.rows.slice(s![range.clone(), ..]).to_owned(), self.targets.range(range))
     }
 
     #[track_caller]
     fn gathered(&self, indices: &[usize]) -> Self {
         let mut batch = Batch { rows: Array2::default((0, 0)), targets: self.targets.range(0..0) };
         self.gather(indices, &mut batch);
-        Self { rows: batch.rows, targets: batch.targets }
+        Self::of(batch.rows, batch.targets)
     }
 
-    /// Copies the chosen rows and their targets into `batch`, whatever that held: one memcpy a row. A batch that has
+    /// Copies the chosen rows and their targets into `batch`, whose contents are replaced: one memcpy per row. A batch that has
     /// held as many rows before allocates nothing.
     ///
     /// ```
-    /// use gradus::{Batch, Digits};
+    /// use gradus::data::{Batch, Digits};
     /// let digits = Digits::load::<f32>()?;
     /// let mut batch = Batch::default();
     /// digits.gather(&[3, 1, 3], &mut batch);
@@ -351,7 +362,7 @@ impl<F: Scalar> Dataset<F> {
 
 impl<F> fmt::Debug for Dataset<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = match self.targets {
+        let width = match *self.targets {
             Targets::Labels { .. } => "classes",
             Targets::Dense(_) => "outputs",
         };
@@ -364,18 +375,25 @@ impl<F> fmt::Debug for Dataset<F> {
     }
 }
 
+/// Every label is below the number of classes.
+pub(crate) fn check_labels(labels: &[usize], classes: usize) -> Result<(), Error> {
+    let Some(row) = labels.iter().position(|&label| label >= classes) else { return Ok(()) };
+    let expected = format!("a label below {classes} (the number of classes)");
+    Err(Error::invalid(format!("row {row}"), expected, labels[row]))
+}
+
 /// An array in row-major layout that has rows and columns, all of them finite.
 fn checked<F: Scalar>(what: &str, values: Array2<F>) -> Result<Array2<F>, Error> {
     if values.nrows() == 0 {
-        return Err(Error::Empty { what: what.into() });
+        return Err(Error::empty(what));
     }
     if values.ncols() == 0 {
-        return Err(Error::Empty { what: format!("columns of the {what}") });
+        return Err(Error::empty(format!("columns of the {what}")));
     }
-    let values = if values.is_standard_layout() { values } else { values.as_standard_layout().into_owned() };
+    let values = standard(values);
     match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
         Some(((row, column), value)) => {
-            Err(Error::NotFinite { what: what.into(), row, column, value: (*value).as_f64() })
+            Err(Error::invalid(format!("{what}, row {row}, column {column}"), "a finite number", value))
         }
         None => Ok(values),
     }

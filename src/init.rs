@@ -23,7 +23,7 @@ use crate::scalar::Scalar;
 ///
 /// ```
 /// use gradus::Init;
-/// let weights = Init::He.sample::<f64, _>(800, 50, &mut gradus::rng(1))?;
+/// let weights = Init::He.sample::<f64>(800, 50, &mut gradus::rng(1))?;
 /// assert!((weights.std(0.0) - 0.05).abs() < 0.001); // √(2 / 800)
 /// # Ok::<(), gradus::Error>(())
 /// ```
@@ -74,11 +74,11 @@ impl Init {
     ///
     /// # Errors
     /// A standard deviation that is negative or not finite, a constant that is not finite.
-    pub fn sample<F: Scalar, R: Rng + ?Sized>(
+    pub fn sample<F: Scalar>(
         self,
         inputs: usize,
         outputs: usize,
-        rng: &mut R,
+        rng: &mut (impl Rng + ?Sized),
     ) -> Result<Array2<F>, Error> {
         self.check::<F>()?;
         let shape = (inputs, outputs);

@@ -1,36 +1,52 @@
-//! What a network is made of.
+//! What a network is made of: the trait [`Layer`] and the six layers of the book's chapter 6 (sections 6.2 to 6.4).
+//!
+//! ```
+//! use gradus::layer::{Affine, Layer};
+//! use gradus::ndarray::array;
+//! let affine = Affine::from_parts(array![[1.0, 2.0], [3.0, 4.0]], array![10.0, 20.0])?;
+//! assert_eq!(affine.infer(array![[1.0, 1.0]]), array![[14.0, 26.0]]); // x W + b
+//! # Ok::<(), gradus::Error>(())
+//! ```
+//!
+//! A layer keeps its parameters as [`Param`]s, each with its [`Role`], and is handed a [`Pass`] by every training pass.
 
 mod activation;
 mod affine;
 mod batch_norm;
 mod dropout;
+mod graph;
+mod param;
+mod pass;
 
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 
 use ndarray::{Array2, ArrayRef2};
 
+use crate::array::short_type_name;
 use crate::error::Error;
-use crate::rng::Generator;
 use crate::scalar::Scalar;
 
-pub(crate) use activation::relu;
 pub use activation::{ReLU, Sigmoid, Tanh};
 pub use affine::Affine;
 pub use batch_norm::BatchNorm;
 pub use dropout::{Dropout, DropoutForm};
+pub use graph::{Attribute, Constant, Graph, Node};
+pub use param::{Param, Role};
+pub use pass::Pass;
 
-/// One step of a network: `(N, in) -> (N, out)`, a row a sample.
+/// One step of a network: `(N, in) -> (N, out)`, one row a sample.
 ///
 /// Arrays are handed over, not lent: a layer works in the buffer it is given wherever it can. The
 /// conservation law: [`forward`](Self::forward) consumes an `N × in` buffer and gives an `N × out` one,
 /// [`backward`](Self::backward) consumes `N × out` and gives `N × in`; a layer whose two widths differ
 /// keeps the buffer it does not pass on for its next turn, so a training step allocates nothing once
-/// it has run (but for handing shares of large layers to other threads). A layer of your own that returns fresh arrays is slower, not wrong.
+/// it has run (except to hand parts of large layers to other threads). A layer of your own that returns fresh arrays is
+/// slower, not wrong.
 ///
 /// `&mut self` trains, `&self` infers: there is no mode to forget.
 ///
 /// Arrays arrive in standard (row-major) layout and have to leave in it; a [`Sequential`](crate::Sequential)
-/// sees to it at its door. Gradients are overwritten by each `backward`, not accumulated, so one layer cannot
+/// converts what it is given. Gradients are overwritten by each `backward`, not accumulated, so one layer cannot
 /// stand at two places of a network.
 ///
 /// # Panics
@@ -38,37 +54,43 @@ pub use dropout::{Dropout, DropoutForm};
 /// `backward` does not belong to the last `forward`; and where an array is not in standard layout. In a network
 /// that was built and is fed by [`Trainer`](crate::Trainer) or `predict`, neither can happen.
 ///
-/// A layer of your own, held to this contract by [`check::layer`](crate::check::layer):
+/// # A layer of your own
+/// It works in a network of either number type; [`check::layer`](crate::check::layer) checks the contract:
 ///
 /// ```
-/// use gradus::{Layer, ndarray::Array2};
+/// use gradus::{prelude::*, check, ndarray::Array2};
 ///
 /// /// y = x³.
-/// #[derive(Debug, Default)]
-/// struct Cube {
-///     x: Array2<f64>,
+/// #[derive(Debug, Clone, Default)]
+/// struct Cube<F> {
+///     x: Array2<F>,
 /// }
 ///
-/// impl Layer<f64> for Cube {
-///     fn forward(&mut self, input: Array2<f64>) -> Array2<f64> {
+/// impl<F: Scalar> Layer<F> for Cube<F> {
+///     fn forward(&mut self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
 ///         self.x.clone_from(&input);
 ///         self.infer(input)
 ///     }
-///     fn backward(&mut self, mut grad: Array2<f64>) -> Array2<f64> {
-///         grad.zip_mut_with(&self.x, |g, x| *g *= 3.0 * x * x);
+///     fn backward(&mut self, mut grad: Array2<F>) -> Array2<F> {
+///         grad.zip_mut_with(&self.x, |g, &x| *g *= F::of(3.0) * x * x);
 ///         grad
 ///     }
-///     fn infer(&self, input: Array2<f64>) -> Array2<f64> {
+///     fn infer(&self, input: Array2<F>) -> Array2<F> {
 ///         input.mapv_into(|x| x * x * x)
 ///     }
 /// }
 ///
-/// let mut rng = gradus::rng(1);
-/// gradus::check::layer(&mut Cube::default(), 4, &mut rng).unwrap();
+/// check::layer(&Cube::default(), 4, &mut gradus::rng(1))?;
+/// let mut net = Sequential::<f32>::input(64).affine(10, Init::He).layer(Cube::default());
+/// # let mut net = net.build(&mut gradus::rng(1))?;
+/// # Trainer::new(SoftmaxCrossEntropy, SGD::default()).epochs(1).fit(&mut net, &Digits::load()?.take(100)?)?;
+/// # Ok::<(), Error>(())
 /// ```
-pub trait Layer<F: Scalar>: Debug + Send + Sync {
-    /// Training pass, `(N, in) -> (N, out)`. Remembers what `backward` needs.
-    fn forward(&mut self, input: Array2<F>) -> Array2<F>;
+///
+/// A layer with parameters names them in one line, [`params!`](crate::params).
+pub trait Layer<F: Scalar>: CloneLayer<F> + Debug + Send + Sync {
+    /// Training pass, `(N, in) -> (N, out)`. Remembers what `backward` needs. What is random is drawn from `pass`.
+    fn forward(&mut self, input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F>;
 
     /// `dL/d output -> dL/d input`, `(N, out) -> (N, in)`, for the batch of the last `forward`.
     /// Overwrites the gradients of the layer's own parameters.
@@ -77,13 +99,14 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync {
     /// Inference: no memory, no randomness, `&self`, so one network serves many threads.
     fn infer(&self, input: Array2<F>) -> Array2<F>;
 
-    /// [`infer`](Self::infer) on rows that are somebody else's: a layer that need not write into its input saves the copy.
+    /// [`infer`](Self::infer) on rows that belong to somebody else: a layer that need not write into its input saves
+    /// the copy.
     fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
         self.infer(rows.as_standard_layout().into_owned())
     }
 
-    /// Inference with the layer's randomness on, drawn from `rng`: what Monte Carlo dropout averages.
-    fn infer_random(&self, input: Array2<F>, _rng: &mut Generator) -> Array2<F> {
+    /// Inference with the layer's randomness on: what Monte Carlo dropout averages.
+    fn infer_random(&self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
         self.infer(input)
     }
 
@@ -94,31 +117,25 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync {
     }
 
     /// Output width for an input width, or why the layer cannot take it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the layer takes another width.
     fn width(&self, input: usize) -> Result<usize, Error> {
         Ok(input)
     }
 
-    /// Shows every parameter and buffer, always in the same order.
+    /// Shows every parameter and buffer, always in the same order: see [`params!`](crate::params).
     fn params(&self, _visit: &mut dyn FnMut(&Param<F>)) {}
 
     /// The same parameters in the same order, to change.
     fn params_mut(&mut self, _visit: &mut dyn FnMut(&mut Param<F>)) {}
 
-    /// Shows every random generator of the layer: a checkpoint keeps them.
-    fn generators(&self, _visit: &mut dyn FnMut(&Generator)) {}
-
-    /// The same generators in the same order, to change.
-    fn generators_mut(&mut self, _visit: &mut dyn FnMut(&mut Generator)) {}
-
-    /// Writes the layer's inference pass into an ONNX graph: an operator or several, see
-    /// [`onnx::Graph`](crate::onnx::Graph).
+    /// Adds the layer's inference pass to a graph for other engines: one operator or several, see [`Graph`].
     ///
     /// # Errors
-    /// [`Error::Export`] where a layer cannot be written: without a body of its own always.
-    #[cfg(feature = "onnx")]
-    fn onnx(&self, _graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
-        let problem = "it does not implement `Layer::onnx`".into();
-        Err(Error::Export { layer: self.name(), problem })
+    /// [`Error::Layer`] where a layer cannot be exported: always, unless it has a body of its own.
+    fn export(&self, _graph: &mut Graph<F>) -> Result<(), Error> {
+        Err(Error::layer(self.name(), "it cannot be exported, since it does not implement `Layer::export`"))
     }
 
     /// What tables, errors and saved files call the layer.
@@ -127,16 +144,73 @@ pub trait Layer<F: Scalar>: Debug + Send + Sync {
     }
 }
 
-/// `Affine` for `gradus::layer::affine::Affine<f32>`.
-pub(crate) fn short_type_name<T: ?Sized>() -> String {
-    let path = std::any::type_name::<T>();
-    let path = path.split('<').next().unwrap_or(path);
-    path.rsplit("::").next().unwrap_or(path).to_string()
+/// Lets a boxed layer be cloned; every layer that is `Clone` has it.
+pub trait CloneLayer<F> {
+    /// A copy in a box.
+    fn clone_layer(&self) -> Box<dyn Layer<F>>;
 }
 
-impl<F: Scalar, L: Layer<F> + ?Sized> Layer<F> for Box<L> {
-    fn forward(&mut self, input: Array2<F>) -> Array2<F> {
-        (**self).forward(input)
+impl<F: Scalar, L: Layer<F> + Clone + 'static> CloneLayer<F> for L {
+    fn clone_layer(&self) -> Box<dyn Layer<F>> {
+        Box::new(self.clone())
+    }
+}
+
+impl<F: Scalar> Clone for Box<dyn Layer<F>> {
+    fn clone(&self) -> Self {
+        (**self).clone_layer()
+    }
+}
+
+/// Writes [`Layer::params`] and [`Layer::params_mut`] of a layer from the names of its fields; `F` is the number type.
+///
+/// ```
+/// use gradus::{prelude::*, layer::Param, ndarray::Array2};
+///
+/// /// y = c x, with one learned c for all.
+/// #[derive(Debug, Clone)]
+/// struct Gain<F> {
+///     gain: Param<F>,
+///     x: Array2<F>,
+/// }
+///
+/// impl<F: Scalar> Layer<F> for Gain<F> {
+///     gradus::params!(F: gain);
+///
+///     fn forward(&mut self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
+///         self.x.clone_from(&input);
+///         self.infer(input)
+///     }
+///     fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
+///         self.gain.grad[[0, 0]] = (&grad * &self.x).sum();
+///         grad * self.gain.value[[0, 0]]
+///     }
+///     fn infer(&self, input: Array2<F>) -> Array2<F> {
+///         input * self.gain.value[[0, 0]]
+///     }
+/// }
+///
+/// let gain = Gain { gain: Param::new("gain", Role::Scale, Array2::ones((1, 1))), x: Array2::default((0, 0)) };
+/// gradus::check::layer(&gain, 4, &mut gradus::rng(1))?;
+/// # Ok::<(), Error>(())
+/// ```
+#[macro_export]
+macro_rules! params {
+    ($scalar:ty: $($field:ident),+ $(,)?) => {
+        fn params(&self, visit: &mut dyn FnMut(&$crate::layer::Param<$scalar>)) {
+            $(visit(&self.$field);)+
+        }
+
+        fn params_mut(&mut self, visit: &mut dyn FnMut(&mut $crate::layer::Param<$scalar>)) {
+            $(visit(&mut self.$field);)+
+        }
+    };
+}
+
+#[deny(clippy::missing_trait_methods)] // a forwarding method that is forgotten would be the default one
+impl<F: Scalar> Layer<F> for Box<dyn Layer<F>> {
+    fn forward(&mut self, input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F> {
+        (**self).forward(input, pass)
     }
     fn backward(&mut self, grad: Array2<F>) -> Array2<F> {
         (**self).backward(grad)
@@ -147,8 +221,8 @@ impl<F: Scalar, L: Layer<F> + ?Sized> Layer<F> for Box<L> {
     fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
         (**self).infer_rows(rows)
     }
-    fn infer_random(&self, input: Array2<F>, rng: &mut Generator) -> Array2<F> {
-        (**self).infer_random(input, rng)
+    fn infer_random(&self, input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F> {
+        (**self).infer_random(input, pass)
     }
     fn backward_params(&mut self, grad: Array2<F>) -> Array2<F> {
         (**self).backward_params(grad)
@@ -162,139 +236,32 @@ impl<F: Scalar, L: Layer<F> + ?Sized> Layer<F> for Box<L> {
     fn params_mut(&mut self, visit: &mut dyn FnMut(&mut Param<F>)) {
         (**self).params_mut(visit);
     }
-    fn generators(&self, visit: &mut dyn FnMut(&Generator)) {
-        (**self).generators(visit);
-    }
-    fn generators_mut(&mut self, visit: &mut dyn FnMut(&mut Generator)) {
-        (**self).generators_mut(visit);
-    }
-    #[cfg(feature = "onnx")]
-    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
-        (**self).onnx(graph)
+    fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
+        (**self).export(graph)
     }
     fn name(&self) -> String {
         (**self).name()
     }
 }
 
-/// What a parameter is for. The layer that knows sets it; weight decay, training, saving and counting
-/// go by it.
-///
-/// ```
-/// use gradus::Role;
-/// assert!(Role::Weight.is_trained() && Role::Scale.is_trained());
-/// assert!(!Role::Buffer.is_trained());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Trained and decayed: a matrix `(in, out)`.
-    Weight,
-    /// Trained: added to a layer's output.
-    Bias,
-    /// Trained: BatchNorm's γ.
-    Scale,
-    /// Trained: BatchNorm's β.
-    Shift,
-    /// Not trained, only saved: BatchNorm's running statistics.
-    Buffer,
-    /// Not trained, only saved, a whole number: how many batches a BatchNorm has seen.
-    Counter,
-}
-
-impl Role {
-    /// Whether an optimizer may change it.
-    pub fn is_trained(self) -> bool {
-        !matches!(self, Self::Buffer | Self::Counter)
-    }
-}
-
-/// A value of a layer with its gradient: a matrix, or a vector of `n` as a row `(1, n)`.
-///
-/// ```
-/// use gradus::{Param, Role, ndarray::array};
-/// let mut slope = Param::new("slope", Role::Weight, array![[0.25_f32]]);
-/// assert!(slope.is_trained());
-/// assert_eq!(slope.grad, array![[0.0]]);
-/// slope.frozen = true;
-/// assert!(!slope.is_trained());
-/// ```
-#[derive(Clone, PartialEq)]
-pub struct Param<F> {
-    /// PyTorch's name for it, `weight`, `bias`, `running_mean`…; inside a built network with the layer's
-    /// place in front, `3.weight`.
-    pub name: String,
-    /// What it is for.
-    pub role: Role,
-    /// The value.
-    pub value: Array2<F>,
-    /// dL/d value, of the value's shape; empty where nothing is trained.
-    pub grad: Array2<F>,
-    /// A frozen parameter keeps its value in training, and no optimizer keeps state for it.
-    pub frozen: bool,
-}
-
-impl<F: Scalar> Param<F> {
-    /// A parameter with a gradient of zeros.
-    pub fn new(name: &str, role: Role, value: Array2<F>) -> Self {
-        let grad = Array2::zeros(if role.is_trained() { value.dim() } else { (0, 0) });
-        Self { name: name.to_string(), role, value, grad, frozen: false }
-    }
-
-    /// Whether an optimizer changes it: its role says so and it is not frozen.
-    pub fn is_trained(&self) -> bool {
-        self.role.is_trained() && !self.frozen
-    }
-}
-
-impl<F> Debug for Param<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} {:?}", self.name, self.role, self.value.dim())
-    }
-}
-
-/// Makes `buffer` an `(rows, columns)` array, its contents unspecified. Allocates only to grow.
-pub(crate) fn resize<F: Scalar>(buffer: &mut Array2<F>, (rows, columns): (usize, usize)) {
-    if buffer.dim() != (rows, columns) {
-        let mut values = std::mem::take(buffer).into_raw_vec_and_offset().0;
-        values.resize(rows * columns, F::zero());
-        *buffer = Array2::from_shape_vec((rows, columns), values).expect("as many values as the shape says");
-    }
-}
-
-/// The values of an array in standard layout.
-#[track_caller]
-pub(crate) fn values<F>(array: &Array2<F>) -> &[F] {
-    array.as_slice().expect("a layer was given an array that is not in standard layout")
-}
-
-/// The values of an array in standard layout, to change.
-#[track_caller]
-pub(crate) fn values_mut<F>(array: &mut Array2<F>) -> &mut [F] {
-    array.as_slice_mut().expect("a layer was given an array that is not in standard layout")
-}
-
-/// The same array in standard layout: itself, or a copy.
-pub(crate) fn standard<F: Scalar>(array: Array2<F>) -> Array2<F> {
-    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
-}
-
 /// Why a layer that takes so many inputs does not fit behind so many outputs.
 pub(crate) fn expect_inputs<F: Scalar>(layer: &impl Layer<F>, expected: usize, found: usize) -> Result<(), Error> {
     if found == expected {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(Error::invalid(format!("input width of {}", layer.name()), expected, found))
     }
-    Err(Error::Width { layer: layer.name(), after: "what is before it".into(), expected, found })
 }
 
 /// Stops a pass over rows that are not as wide as the layer's.
 #[track_caller]
-pub(crate) fn expect_columns(layer: &str, expected: usize, found: (usize, usize)) {
+fn expect_columns(layer: &str, expected: usize, found: (usize, usize)) {
     assert!(expected == found.1, "{layer}: expected an input of shape (N, {expected}), found {found:?}");
 }
 
 /// Stops a `backward` whose gradient does not belong to the last `forward`.
 #[track_caller]
-pub(crate) fn expect_shape(layer: &str, expected: (usize, usize), found: (usize, usize)) {
+fn expect_shape(layer: &str, expected: (usize, usize), found: (usize, usize)) {
     assert!(
         expected == found,
         "{layer}: backward was given a gradient of shape {found:?}, but the last forward gave {expected:?} \

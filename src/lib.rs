@@ -19,91 +19,86 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! # Contents
+//! # The rooms
 //!
-//! | for | see |
-//! |---|---|
-//! | networks | [`Sequential`] and its [`Builder`], [`Init`] |
-//! | layers | [`Layer`], [`Param`], [`Role`]; [`Affine`], [`Sigmoid`], [`ReLU`], [`Tanh`], [`BatchNorm`], [`Dropout`] |
-//! | losses | [`Loss`]; [`SoftmaxCrossEntropy`], [`MeanSquaredError`], [`BinaryCrossEntropy`] |
-//! | optimizers | [`Optimizer`], [`Updater`], [`WeightDecay`], [`Clip`]; [`SGD`], [`Momentum`], [`Nesterov`], [`AdaGrad`], [`RMSProp`], [`AdaDelta`], [`Adam`], [`AdamW`], [`AdaMax`], [`NAdam`], [`RAdam`], [`AdaBelief`], [`Lion`] |
-//! | learning rates | [`Schedule`]; [`Constant`], [`StepDecay`], [`Exponential`], [`Cosine`], [`CosineRestarts`], [`LinearWarmup`], [`OneCycle`], [`ReduceOnPlateau`]; [`RangeTest`] |
-//! | training | [`Trainer`], [`History`], [`Epoch`], [`Sampling`] |
-//! | experiments | [`search`]; [`Ensemble`], [`Summary`], [`Histogram`] |
-//! | data | [`Dataset`], [`Targets`], [`Digits`], [`mnist`](mnist()), [`Idx`], [`Normalizer`], [`KFold`] |
-//! | files | [`Sequential::save`], [`Sequential::load`]; [`Trainer::checkpoint_every`], [`Trainer::resume`], [`Monitor`]; `onnx` (a feature) |
-//! | checking your own layers | [`check`] |
-//! | errors | [`Error`] |
-//! | numbers | [`Scalar`], [`rng`](rng()), [`vectorize`], [`sweep`] |
+//! | room | what is in it | in the book |
+//! |---|---|---|
+//! | [`layer`] | the trait [`Layer`] and its layers: Affine, Sigmoid, ReLU, Tanh, BatchNorm, Dropout | 5.4 to 5.6, 6.3, 6.4.3 |
+//! | [`loss`] | the trait [`Loss`]: cross-entropy, squared error | 4.2 |
+//! | [`optim`] | the trait [`Optimizer`]: SGD, Momentum, AdaGrad, Adam and more; [`Updater`](optim::Updater), weight decay, clipping | 6.1, 6.4.2 |
+//! | [`schedule`] | the trait [`Schedule`](schedule::Schedule): learning rates that change | |
+//! | [`data`] | data sets, splits, folds, normalisation, IDX files, MNIST, digits that are part of the crate | 3.6, 6.5.1 |
+//! | [`metric`] | classes and accuracy, summaries and histograms of activations | 6.2 |
+//! | [`train`] | [`Trainer`], [`History`], checkpoints, the range test for learning rates | 4.5 |
+//! | [`save`] | files: what a saved network and a checkpoint look like, ONNX | |
+//! | [`search`] | hyper-parameter search: random, narrowing, halving, TPE | 6.5 |
+//! | [`check`] | numerical gradients, and the contract of a layer of your own | 4.4 |
+//! | [`kernel`] | where speed lives, and how a layer or rule of your own gets it | |
+//!
+//! Networks themselves are at the root: [`Sequential`], its [`Builder`], [`Init`] (6.2), [`Ensemble`] (6.4.3). A program
+//! takes what it needs from the [`prelude`].
 //!
 //! # Conventions
 //!
-//! - A batch is a matrix with a row a sample: `(N, width)`. Weights are `(in, out)`, `y = x W + b`.
-//! - `f32` where nothing is said; `f64` everywhere else is a type parameter away.
+//! - A batch is a matrix, one row a sample: `(N, width)`. Weights are `(in, out)`, `y = x W + b`.
+//! - Networks are of `f32` by default; `f64` everywhere else is a type parameter away. Hyper-parameters are `f64`.
 //! - `&mut self` trains, `&self` infers: no mode to forget.
 //! - Randomness is an argument. The same seed gives the same bits on any number of threads.
 //! - What the world gets wrong (data, files, hyper-parameters, a run that diverges) returns an [`Error`]; what the
 //!   calling code gets wrong (a `backward` without a `forward`) panics, and the function says so under *Panics*.
 
+mod array;
 pub mod check;
-mod data;
-mod ensemble;
+pub mod data;
 mod error;
+mod history;
 mod init;
-mod kernel;
-mod layer;
-mod loss;
-mod optim;
+mod json;
+pub mod kernel;
+pub mod layer;
+pub mod loss;
+pub mod metric;
+pub mod optim;
 mod rng;
-mod save;
+pub mod save;
 mod scalar;
+pub mod schedule;
 pub mod search;
 mod sequential;
-mod summary;
-mod train;
+pub mod train;
 
-pub use data::{Batch, Batches, Dataset, Digits, Idx, KFold, Normalizer, Targets, mnist};
-pub use ensemble::Ensemble;
+pub use data::Digits;
 pub use error::Error;
+pub use history::History;
 pub use init::Init;
-pub use kernel::{sweep, vectorize};
-pub use layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Param, ReLU, Role, Sigmoid, Tanh};
-pub use loss::{BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, softmax};
-pub use optim::{
-    AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Clip, Constant, Cosine, CosineRestarts, Exponential,
-    LinearWarmup, Lion, Momentum, MomentumForm, NAdam, Nesterov, OneCycle, Optimizer, ParamState, Plateau, RAdam,
-    RMSProp, ReduceOnPlateau, SGD, Schedule, StepDecay, Updater, UpdaterState, WeightDecay,
-};
+pub use layer::Layer;
+pub use loss::{Loss, SoftmaxCrossEntropy};
+pub use optim::{Adam, Optimizer, WeightDecay};
 pub use rng::{Generator, rng};
-#[cfg(feature = "onnx")]
-pub use save::onnx;
 pub use scalar::Scalar;
-pub use sequential::{Builder, Sequential};
-pub use summary::{Histogram, Summary};
-pub use train::{Epoch, EpochRecord, History, Monitor, RangeTest, RateSweep, Sampling, Trainer};
+pub use sequential::{Builder, Ensemble, Sequential};
+pub use train::Trainer;
 
 pub use ndarray;
 pub use rand;
 
-/// Everything a training program needs: `use gradus::prelude::*;`.
+/// Everything that a training program needs: `use gradus::prelude::*;`.
 pub mod prelude {
-    pub use crate::{
-        AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Affine, Batch, BatchNorm, BinaryCrossEntropy, Clip,
-        Constant, Cosine, CosineRestarts, Dataset, Digits, Dropout, DropoutForm, Epoch, Error, Exponential, History,
-        Init, Layer, LinearWarmup, Lion, Loss, MeanSquaredError, Momentum, MomentumForm, Monitor, NAdam, Nesterov,
-        OneCycle, Optimizer, RAdam, RMSProp, RangeTest, ReLU, ReduceOnPlateau, Role, SGD, Sampling, Scalar, Schedule,
-        Sequential, Sigmoid, SoftmaxCrossEntropy, StepDecay, Tanh, Targets, Trainer, Updater, WeightDecay, mnist, rng,
-        softmax,
+    pub use crate::data::{Batch, Dataset, Digits, Normalizer, Targets, mnist};
+    pub use crate::layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, Pass, ReLU, Role, Sigmoid, Tanh};
+    pub use crate::loss::{BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, softmax};
+    pub use crate::optim::{
+        AMSGrad, AdaBelief, AdaDelta, AdaGrad, AdaMax, Adam, AdamW, Clip, Lion, Momentum, MomentumForm, NAdam,
+        Nesterov, Optimizer, RAdam, RMSProp, SGD, Step, Updater, WeightDecay,
     };
+    pub use crate::schedule::{
+        Cosine, CosineRestarts, Exponential, LinearWarmup, OneCycle, ReduceOnPlateau, Schedule, StepDecay,
+    };
+    pub use crate::train::{Epoch, Monitor, RangeTest, Sampling, Trainer};
+    pub use crate::{Ensemble, Error, Generator, History, Init, Scalar, Sequential, rng};
 }
 
 /// The code of the README is a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// Kernels, for the benches of this crate alone: no part of the interface.
-#[doc(hidden)]
-pub mod bench {
-    pub use crate::kernel::{affine, exp, input_gradient, sigmoid, tanh, weight_gradient};
-}

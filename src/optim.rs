@@ -1,4 +1,19 @@
-//! How a gradient becomes a step.
+//! How a gradient becomes a step: the trait [`Optimizer`], the rules of the book's section 6.1 and their successors, and
+//! [`Updater`], which drives any of them.
+//!
+//! ```
+//! use gradus::optim::{Momentum, Updater};
+//!
+//! // f(x, y) = x²/20 + y², from (-7, 2)
+//! let mut updater = Updater::new(Momentum { learning_rate: 0.1, ..Momentum::default() });
+//! let mut p = [-7.0_f64, 2.0];
+//! for _ in 0..100 {
+//!     let gradient = [p[0] / 10.0, 2.0 * p[1]];
+//!     updater.step_slice(&mut p, &gradient)?;
+//! }
+//! assert!(p[0].abs() < 0.1 && p[1].abs() < 0.1);
+//! # Ok::<(), gradus::Error>(())
+//! ```
 
 mod adabelief;
 mod adadelta;
@@ -6,6 +21,7 @@ mod adagrad;
 mod adam;
 mod adamax;
 mod adamw;
+mod amsgrad;
 mod clip;
 mod lion;
 mod momentum;
@@ -13,13 +29,15 @@ mod nadam;
 mod nesterov;
 mod radam;
 mod rmsprop;
-mod schedule;
+mod rule;
 mod sgd;
+mod state;
 mod updater;
 mod weight_decay;
 
 use std::fmt::Debug;
 
+use crate::array::short_type_name;
 use crate::error::Error;
 use crate::scalar::Scalar;
 
@@ -29,6 +47,7 @@ pub use adagrad::AdaGrad;
 pub use adam::Adam;
 pub use adamax::AdaMax;
 pub use adamw::AdamW;
+pub use amsgrad::AMSGrad;
 pub use clip::Clip;
 pub use lion::Lion;
 pub use momentum::{Momentum, MomentumForm};
@@ -36,42 +55,45 @@ pub use nadam::NAdam;
 pub use nesterov::Nesterov;
 pub use radam::RAdam;
 pub use rmsprop::RMSProp;
-pub use schedule::{
-    Constant, Cosine, CosineRestarts, Exponential, LinearWarmup, OneCycle, Plateau, ReduceOnPlateau, Schedule,
-    StepDecay,
-};
 pub use sgd::SGD;
-pub(crate) use updater::Paused;
-pub use updater::{ParamState, Updater, UpdaterState};
+pub use state::{ParamState, UpdaterState};
+pub use updater::Updater;
 pub use weight_decay::WeightDecay;
+
+/// Which step it is, and its learning rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step<F> {
+    /// The number of the step, from 1: how many steps the parameter has been part of.
+    pub number: u64,
+    /// η: the rule's own [`learning_rate`](Optimizer::learning_rate), or what a schedule says.
+    pub rate: F,
+}
 
 /// A rule that turns a gradient into a change of the parameters: a formula over flat slices.
 ///
 /// A rule owns its hyper-parameters and no state; [`Updater`] owns the state, counts the steps, and gives every
 /// rule weight decay, clipping, schedules, threads, saving and resuming. Rules go into a table as
-/// `Box<dyn Optimizer<F>>`, which is a rule itself. One of your own (with [`sweep`](crate::sweep) in place of its loop it
-/// is as fast as those here):
+/// `Box<dyn Optimizer<F>>`, which is a rule itself.
+///
+/// # A rule of your own
+/// It trains networks of either number type. With [`kernel::sweep`](crate::kernel::sweep) in place of a loop it is as
+/// fast as those here:
 ///
 /// ```
-/// use gradus::{Optimizer, Updater};
+/// use gradus::{prelude::*, kernel};
 ///
 /// /// p ← p - η sign(g).
-/// #[derive(Debug)]
+/// #[derive(Debug, Clone)]
 /// struct SignDescent {
 ///     learning_rate: f64,
 /// }
 ///
-/// impl Optimizer<f64> for SignDescent {
-///     fn update(&self, _step: u64, param: &mut [f64], grad: &[f64], _slots: &mut [&mut [f64]]) {
-///         for (p, g) in param.iter_mut().zip(grad) {
-///             *p -= self.learning_rate * g.signum();
-///         }
+/// impl<F: Scalar> Optimizer<F> for SignDescent {
+///     fn update(&self, step: Step<F>, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
+///         kernel::sweep(param, grad, slots, move |p, g, []| (p - step.rate * g.signum(), []));
 ///     }
 ///     fn learning_rate(&self) -> f64 {
 ///         self.learning_rate
-///     }
-///     fn set_learning_rate(&mut self, rate: f64) {
-///         self.learning_rate = rate;
 ///     }
 /// }
 ///
@@ -79,98 +101,81 @@ pub use weight_decay::WeightDecay;
 /// let mut w = [3.0, -2.0];
 /// updater.step_slice(&mut w, &[0.1, -7.0])?;
 /// assert_eq!(w, [2.5, -1.5]);
-/// # Ok::<(), gradus::Error>(())
+///
+/// let digits = Digits::load::<f32>()?.take(100)?;
+/// let mut net = Sequential::mlp(64, &[20], 10).build(&mut gradus::rng(1))?;
+/// Trainer::new(SoftmaxCrossEntropy, SignDescent { learning_rate: 0.001 }).fit(&mut net, &digits)?;
+/// # Ok::<(), Error>(())
 /// ```
 pub trait Optimizer<F: Scalar>: Debug + Send + Sync {
-    /// State values per parameter: SGD 0, Momentum and AdaGrad 1, Adam 2; at most 8.
-    /// They start at zero.
+    /// State values for each parameter: SGD 0, Momentum and AdaGrad 1, Adam 2; at most 8. They start at zero.
     fn slots(&self) -> usize {
         0
     }
 
-    /// One step on (a block of) one parameter; `step` counts from 1, every slot is as long as `param`.
+    /// One step on (a block of) one parameter; every slot is as long as `param`.
     ///
     /// Element-wise by contract: element i of everything depends on elements i alone. The driver hands over
     /// blocks of any size, in any order, on any thread. Gradients are finite but may be huge: where they are squared,
-    /// it is for the rule to keep the square finite.
-    fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]);
+    /// the rule has to keep the square finite.
+    fn update(&self, step: Step<F>, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]);
 
-    /// η, the learning rate.
-    fn learning_rate(&self) -> F;
+    /// η where no schedule says otherwise.
+    fn learning_rate(&self) -> f64;
 
-    /// Sets η: schedules do.
-    fn set_learning_rate(&mut self, rate: F);
-
-    /// A weight decay that is part of the rule: AdamW's. The driver applies it, where none is set there.
+    /// A weight decay that is part of the rule: AdamW's. The driver applies it, unless another is set there.
     fn weight_decay(&self) -> WeightDecay {
         WeightDecay::None
     }
 
-    /// Whether the hyper-parameters are in their ranges; asked before every step.
+    /// Whether the hyper-parameters other than the learning rate are in their ranges, as numbers of the type `F`; asked
+    /// before every step.
     ///
     /// # Errors
-    /// [`Error::Hyperparameter`] names the first one that is not.
+    /// [`Error::Invalid`] names the first one that is not.
     fn check(&self) -> Result<(), Error> {
-        check_rate(self.learning_rate())
+        Ok(())
+    }
+
+    /// The hyper-parameters other than the learning rate, by name: a run that is resumed has to have the same.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// What tables and saved files call the rule.
     fn name(&self) -> String {
-        crate::layer::short_type_name::<Self>()
+        short_type_name::<Self>()
     }
 }
 
-impl<F: Scalar, O: Optimizer<F> + ?Sized> Optimizer<F> for Box<O> {
-    fn slots(&self) -> usize {
-        (**self).slots()
-    }
-    fn update(&self, step: u64, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
-        (**self).update(step, param, grad, slots);
-    }
-    fn learning_rate(&self) -> F {
-        (**self).learning_rate()
-    }
-    fn set_learning_rate(&mut self, rate: F) {
-        (**self).set_learning_rate(rate);
-    }
-    fn weight_decay(&self) -> WeightDecay {
-        (**self).weight_decay()
-    }
-    fn check(&self) -> Result<(), Error> {
-        (**self).check()
-    }
-    fn name(&self) -> String {
-        (**self).name()
-    }
+/// What a pointer to a rule forwards to it.
+macro_rules! forward {
+    ($pointer:ty) => {
+        #[deny(clippy::missing_trait_methods)] // a forwarding method that is forgotten would be the default one
+        impl<F: Scalar, O: Optimizer<F> + ?Sized> Optimizer<F> for $pointer {
+            fn slots(&self) -> usize {
+                (**self).slots()
+            }
+            fn update(&self, step: Step<F>, param: &mut [F], grad: &[F], slots: &mut [&mut [F]]) {
+                (**self).update(step, param, grad, slots);
+            }
+            fn learning_rate(&self) -> f64 {
+                (**self).learning_rate()
+            }
+            fn weight_decay(&self) -> WeightDecay {
+                (**self).weight_decay()
+            }
+            fn check(&self) -> Result<(), Error> {
+                (**self).check()
+            }
+            fn settings(&self) -> Vec<(&'static str, String)> {
+                (**self).settings()
+            }
+            fn name(&self) -> String {
+                (**self).name()
+            }
+        }
+    };
 }
-
-/// A learning rate has to be at least 0 and finite.
-pub(crate) fn check_rate<F: Scalar>(rate: F) -> Result<(), Error> {
-    check_range(rate >= F::zero() && rate.is_finite(), "learning_rate", "a finite value of at least 0", rate)
-}
-
-/// A decay rate β has to be in [0, 1).
-pub(crate) fn check_beta<F: Scalar>(name: &str, beta: F) -> Result<(), Error> {
-    check_range(beta >= F::zero() && beta < F::one(), name, "a value in [0, 1)", beta)
-}
-
-/// An ε has to be above 0 and finite: where a gradient has always been zero, 0 is divided by it.
-pub(crate) fn check_epsilon<F: Scalar>(epsilon: F) -> Result<(), Error> {
-    check_range(epsilon > F::zero() && epsilon.is_finite(), "epsilon", "a finite value above 0", epsilon)
-}
-
-/// The largest gradient that is squared: 1.2e18 in `f32`, its square is 1/256 of the largest number.
-pub(crate) fn square_limit<F: Scalar>() -> F {
-    F::max_value().sqrt() / F::of(16.0)
-}
-
-/// A gradient whose square is finite; NaN stays NaN, so that it is not taken for a step.
-#[inline(always)]
-pub(crate) fn bounded<F: Scalar>(g: F, limit: F) -> F {
-    let g = if g > limit { limit } else { g };
-    if g < -limit { -limit } else { g }
-}
-
-fn check_range<F: Scalar>(holds: bool, name: &str, expected: &str, found: F) -> Result<(), Error> {
-    crate::error::require(holds, name, expected, found.as_f64())
-}
+forward!(Box<O>);
+forward!(&O);

@@ -1,22 +1,32 @@
-//! Saved networks and runs.
+//! Saved networks and runs: [`Sequential::save`](crate::Sequential::save), [`Trainer::checkpoint_every`](crate::Trainer::checkpoint_every)
+//! and, with the feature `onnx`, `Sequential::save_onnx`.
+//!
+//! ```
+//! use gradus::prelude::*;
+//! let net = Sequential::<f32>::mlp(8, &[4], 2).build(&mut gradus::rng(1))?;
+//! let mut other = Sequential::<f32>::mlp(8, &[4], 2).build(&mut gradus::rng(2))?;
+//! other.load_bytes(&net.to_bytes()?)?;
+//! assert_eq!(other.to_bytes()?, net.to_bytes()?);
+//! # Ok::<(), Error>(())
+//! ```
 //!
 //! A file of weights is a [safetensors](https://github.com/huggingface/safetensors) file with the names and layouts of
 //! `torch.nn.Sequential`'s `state_dict`, so `load_state_dict(load_file(path))` works unchanged, and so does the way back:
 //!
 //! | here | there |
 //! |---|---|
-//! | [`Role::Weight`](crate::Role::Weight), `(in, out)` | `(out, in)` |
+//! | [`Role::Weight`](crate::layer::Role::Weight), `(in, out)` | `(out, in)` |
 //! | any other role, a row `(1, n)` | `(n)` |
-//! | [`Role::Counter`](crate::Role::Counter) | a whole number, `I64`, without dimensions |
+//! | [`Role::Counter`](crate::layer::Role::Counter) | a whole number, `I64`, without dimensions |
 //!
 //! The architecture is code: loading fills a network that was built, all of it or nothing.
 
-mod checkpoint;
 mod container;
 mod file;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+mod run;
 mod weights;
 
-pub(crate) use checkpoint::{Checkpoint, Loaded};
 pub(crate) use container::Reader;
+pub(crate) use run::{Checkpoint, Loaded, other_setting};

@@ -1,4 +1,5 @@
-//! Search for hyper-parameters: draw points from ranges, train shortly, judge on validation data, narrow, repeat.
+//! Hyper-parameter search: draw points from ranges, train each shortly, score it on validation data, narrow the
+//! ranges, repeat.
 //!
 //! ```
 //! use gradus::prelude::*;
@@ -12,7 +13,7 @@
 //!
 //! let objective = |trial: &mut Trial| {
 //!     let mut net = Sequential::mlp(train.width(), &[trial.usize("hidden")], train.classes()).build(trial.rng())?;
-//!     Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") as f32 })
+//!     Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: trial.f64("learning_rate") })
 //!         .weight_decay(WeightDecay::L2(trial.f64("weight_decay")))
 //!         .epochs(5)
 //!         .seed(trial.seed())
@@ -31,18 +32,18 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! - A [`Space`] has named ranges; a [`Point`] is a value for each. **Trial `k` of seed `s` is the same point and has
-//!   the same generator**, whatever ran before or beside it.
-//! - A [`Study`] runs trials: [`random`](Study::random) and [`narrow`](Study::narrow) as in the book,
-//!   [`tpe`](Study::tpe), which learns where to look, and [`successive_halving`](Study::successive_halving) and
-//!   [`hyperband`](Study::hyperband), which give long training only to those that did well in short.
-//! - Trials run on all processors, and [results do not depend on how many](Study::threads). One that fails, panics
-//!   or diverges is recorded with its error; the study goes on.
-//! - [`Study::log`] keeps every finished trial at once, resumes after a kill, and shares the work among processes.
-//! - [`Study::table`], [`Study::write_csv`] and [`Study::importance`] show what came of it.
+//! - A [`Space`] is a list of named ranges; a [`Point`] has a value for each. **In random search, the
+//!   point and the generator of trial `k` depend on `k`, the seed and the space only**, not on other trials.
+//! - A [`Study`] runs trials: [`random`](Study::random) and [`narrow`](Study::narrow) as in the book;
+//!   [`tpe`](Study::tpe), which draws points near good ones; [`successive_halving`](Study::successive_halving) and
+//!   [`hyperband`](Study::hyperband), which train only those points for long that score well after short training.
+//! - Trials run on all processors, and [results do not depend on their number](Study::threads). A trial that fails,
+//!   panics or diverges is recorded with its error; the study goes on.
+//! - [`Study::log`] writes every finished trial to a file, resumes after a kill, and shares the work among processes.
+//! - [`Study::table`], [`Study::write_csv`] and [`Study::importance`] show the results.
 //!
-//! The score may be a mean over folds, if data are few ([`Dataset::k_fold`](crate::Dataset::k_fold) and
-//! [`Dataset::stratified_k_fold`](crate::Dataset::stratified_k_fold)):
+//! With few data, let the score be a mean over folds ([`Dataset::k_fold`](crate::data::Dataset::k_fold) and
+//! [`Dataset::stratified_k_fold`](crate::data::Dataset::stratified_k_fold)):
 //!
 //! ```
 //! use gradus::prelude::*;
@@ -54,7 +55,7 @@
 //!     let mut sum = 0.0;
 //!     for (train, validation) in data.stratified_k_fold(5)? {
 //!         let mut net = Sequential::mlp(train.width(), &[20], train.classes()).build(trial.rng())?;
-//!         let sgd = SGD { learning_rate: trial.f64("learning_rate") as f32 };
+//!         let sgd = SGD { learning_rate: trial.f64("learning_rate") };
 //!         Trainer::new(SoftmaxCrossEntropy, sgd).epochs(5).progress(false).fit(&mut net, &train)?;
 //!         sum += net.accuracy(&validation)?;
 //!     }
@@ -65,7 +66,7 @@
 //! ```
 
 mod halving;
-mod json;
+mod lines;
 mod log;
 mod narrow;
 mod progress;
@@ -83,32 +84,35 @@ pub use space::{Dimension, Point, Space, Value};
 pub use study::Study;
 pub use trial::{Curve, Failure, Trial, TrialRecord};
 
-/// Whether large scores are good or small ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whether a large score is good or a small one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// Large ones, such as accuracies.
+    /// Large scores are good, such as accuracies.
     Maximize,
-    /// Small ones, such as losses.
+    /// Small scores are good, such as losses.
     Minimize,
 }
 
 impl Direction {
-    /// Whether the first score is better than the second.
+    /// Whether `score` is better than `than`.
     pub fn is_better(self, score: f64, than: f64) -> bool {
         match self {
             Self::Maximize => score > than,
             Self::Minimize => score < than,
         }
     }
+}
 
-    fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
             Self::Maximize => "maximize",
             Self::Minimize => "minimize",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        [Self::Maximize, Self::Minimize].into_iter().find(|direction| direction.name() == name)
+        })
     }
 }

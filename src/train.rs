@@ -1,28 +1,41 @@
-//! Training.
+//! Training: [`Trainer`] goes through the data, records a history, keeps checkpoints (the book's sections 4.5 and 6.5).
+//!
+//! ```
+//! use gradus::prelude::*;
+//! let mut rng = gradus::rng(1);
+//! let (train, validation) = Digits::load()?.shuffle(&mut rng).split(0.2)?;
+//! let mut net = Sequential::<f32>::mlp(train.width(), &[50], train.classes()).build(&mut rng)?;
+//! let history = Trainer::new(SoftmaxCrossEntropy, Momentum::default()).validate(&validation).fit(&mut net, &train)?;
+//! assert_eq!(history.epochs.len(), 10);
+//! # Ok::<(), Error>(())
+//! ```
 
-mod checkpoint;
-mod history;
+mod epoch;
 mod progress;
 mod range_test;
+mod resume;
 
 use std::ops::ControlFlow;
 
-use crate::data::shuffle::{below, shuffle};
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
 use crate::kernel;
-use crate::layer::{Layer, Role, values, values_mut};
+use crate::layer::{Layer, Pass, Role};
 use crate::loss::Loss;
-use crate::optim::{Clip, Optimizer, Schedule, Updater, WeightDecay};
-use crate::rng::{Generator, rng};
+use crate::metric;
+use crate::optim::{Clip, Optimizer, Updater, WeightDecay};
+use crate::rng::{below, shuffle, stream};
 use crate::scalar::Scalar;
-use crate::sequential::{Sequential, correct};
-use checkpoint::Files;
+use crate::schedule::Schedule;
+use crate::sequential::Sequential;
+use epoch::Tally;
 use progress::Progress;
+use resume::Files;
 
-pub use checkpoint::Monitor;
-pub use history::{Epoch, EpochRecord, History};
+pub use crate::history::{EpochRecord, History};
+pub use epoch::Epoch;
 pub use range_test::{RangeTest, RateSweep};
+pub use resume::Monitor;
 
 /// How an epoch's batches are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -66,21 +79,21 @@ pub enum Sampling {
 /// # Ok::<(), gradus::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Trainer<'a, F: Scalar, L, O> {
+pub struct Trainer<F: Scalar, L, O> {
     loss: L,
     updater: Updater<F, O>,
     batch_size: usize,
     epochs: usize,
     sampling: Sampling,
-    rng: Generator,
-    validation: Option<&'a Dataset<F>>,
+    seed: u64,
+    /// How many epochs' orders were drawn.
+    drawn: u64,
+    validation: Option<Dataset<F>>,
     progress: bool,
     files: Files,
-    /// The buffers (running statistics) and generators of layers from before a step, for a step that diverges.
-    kept: (Vec<F>, Vec<Generator>),
 }
 
-impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
+impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// Batches of 100 rows, 10 epochs, shuffled with seed 0, no decay, no validation.
     pub fn new(loss: L, optimizer: O) -> Self {
         Self {
@@ -89,15 +102,15 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
             batch_size: 100,
             epochs: 10,
             sampling: Sampling::Shuffled,
-            rng: rng(0),
+            seed: 0,
+            drawn: 0,
             validation: None,
             progress: true,
             files: Files::default(),
-            kept: (Vec::new(), Vec::new()),
         }
     }
 
-    /// Rows a step. For gradient accumulation see [`Updater`](crate::Updater#gradient-accumulation).
+    /// Rows per step. For gradient accumulation see [`Updater`](crate::optim::Updater#gradient-accumulation).
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self
@@ -115,7 +128,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         self
     }
 
-    /// Decays the parameters of these roles: `[Role::Weight]` where nothing is said.
+    /// Decays the parameters of these roles: `[Role::Weight]` by default.
     pub fn decay_roles(mut self, roles: &[Role]) -> Self {
         self.updater = self.updater.decay_roles(roles);
         self
@@ -127,7 +140,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         self
     }
 
-    /// Sets the learning rate before every step; a closure from the step (from 0) to the rate is a schedule.
+    /// Takes the learning rate of every step from a schedule; a closure from the step (from 0) to the rate is one.
     ///
     /// ```
     /// use gradus::prelude::*;
@@ -140,7 +153,7 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
     ///     .schedule(LinearWarmup { steps: per_epoch, start: None, then: cosine });
     /// let history = trainer.fit(&mut net, &data)?;
     /// let rates: Vec<f64> = history.epochs.iter().map(|epoch| epoch.learning_rate).collect();
-    /// assert!(rates[0] == f64::from(0.01_f32) && rates.is_sorted_by(|a, b| a > b));
+    /// assert!(rates[0] == 0.01 && rates.is_sorted_by(|a, b| a > b));
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
@@ -148,9 +161,9 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         self
     }
 
-    /// Measures loss and accuracy on these data after every epoch.
-    pub fn validate(mut self, data: &'a Dataset<F>) -> Self {
-        self.validation = Some(data);
+    /// Measures loss and accuracy on these data after every epoch. The trainer shares them, nothing is copied.
+    pub fn validate(mut self, data: &Dataset<F>) -> Self {
+        self.validation = Some(data.clone());
         self
     }
 
@@ -160,9 +173,10 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         self
     }
 
-    /// The seed of the order of the rows.
+    /// The seed of everything random in training: the order of the rows, and what layers draw in their passes. 0 by
+    /// default.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.rng = rng(seed);
+        self.seed = seed;
         self
     }
 
@@ -172,12 +186,12 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         self
     }
 
-    /// The optimizer's driver: step count, learning rate.
+    /// The optimizer's driver: step count, learning rate, state.
     pub fn updater(&self) -> &Updater<F, O> {
         &self.updater
     }
 
-    /// The optimizer's driver, to change the learning rate between steps.
+    /// The optimizer's driver, to change hyper-parameters between steps.
     pub fn updater_mut(&mut self) -> &mut Updater<F, O> {
         &mut self.updater
     }
@@ -218,29 +232,19 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
     ) -> Result<History, Error> {
         self.check(net, train)?;
         let mut history = self.begin(net, train.len())?;
-        let steps = self.steps_per_epoch(train.len());
-        let progress = Progress::new(self.progress, self.epochs, steps);
-        let (mut order, mut batch, mut next) = (Vec::new(), Batch::default(), Batch::default());
+        let progress = Progress::new(self.progress, self.epochs, self.steps_per_epoch(train.len()));
+        let mut buffers = Buffers::default();
         for number in history.epochs.len() + 1..=self.epochs {
-            self.draw(train.len(), steps, &mut order);
-            let mut tally = Tally::default();
-            let mut batches = order.chunks(self.batch_size).peekable();
-            train.gather(batches.peek().expect("an epoch has a batch"), &mut batch);
-            while let Some(rows) = batches.next() {
-                let numbers = rows.len() * train.width();
-                let gather = || {
-                    if let Some(rows) = batches.peek() {
-                        train.gather(rows, &mut next);
-                    }
-                };
-                let step = || self.take_step(net, &mut batch);
-                let (loss, right) =
-                    kernel::join(numbers, gather, step).map_err(|error| with_history(error, &history))?;
+            let tally = self.run_epoch(net, train, &mut buffers, |loss| {
                 history.losses.push(loss);
-                tally.add(rows.len(), loss, right);
                 progress.step(number, loss);
-                std::mem::swap(&mut batch, &mut next);
-            }
+            });
+            let tally = match tally {
+                Err(Error::Diverged { step, what, .. }) => {
+                    return Err(Error::Diverged { step, what, history: Box::new(history) });
+                }
+                other => other?,
+            };
             let record = self.record(number, &tally, net)?;
             self.updater.observe(record.validation_loss.unwrap_or(record.loss));
             history.epochs.push(record);
@@ -256,10 +260,36 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         Ok(history)
     }
 
+    /// The steps of one epoch; the next batch is gathered while a step computes.
+    fn run_epoch(
+        &mut self,
+        net: &mut Sequential<F>,
+        train: &Dataset<F>,
+        Buffers { order, batch, next }: &mut Buffers<F>,
+        mut after_step: impl FnMut(f64),
+    ) -> Result<Tally, Error> {
+        self.draw(train.len(), order);
+        let mut tally = Tally::default();
+        let mut batches = order.chunks(self.batch_size).peekable();
+        train.gather(batches.peek().expect("an epoch has a batch"), batch);
+        while let Some(rows) = batches.next() {
+            let gather = || {
+                if let Some(rows) = batches.peek() {
+                    train.gather(rows, next);
+                }
+            };
+            let (loss, right) = kernel::join(rows.len() * train.width(), gather, || self.take_step(net, batch))?;
+            tally.add(rows.len(), loss, right);
+            after_step(loss);
+            std::mem::swap(batch, next);
+        }
+        Ok(tally)
+    }
+
     /// One training step on one batch; gives the loss from before the update, with the weight penalty.
     ///
     /// The batch's rows are used up: their buffer stays, its contents are unspecified. Refill it with
-    /// [`Dataset::gather`], and a step allocates nothing (but for handing shares of large layers to other threads).
+    /// [`Dataset::gather`], and a step allocates nothing (except to hand parts of large layers to other threads).
     ///
     /// # Errors
     /// A batch that does not fit the network, a hyper-parameter out of range, [`Error::Diverged`]; the network is
@@ -268,18 +298,18 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         net.expect_width(batch.rows.ncols())?;
         self.loss.check(net.outputs(), &batch.targets)?;
         if batch.rows.nrows() != batch.targets.len() || batch.targets.is_empty() {
-            let what = "targets of a batch (one a row, at least one)".to_string();
-            return Err(Error::Mismatch { what, expected: batch.rows.nrows().max(1), found: batch.targets.len() });
+            let what = "targets of a batch (one for each row, at least one)";
+            return Err(Error::invalid(what, batch.rows.nrows().max(1), batch.targets.len()));
         }
         Ok(self.take_step(net, batch)?.0)
     }
 
     fn check(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
-        require(self.batch_size > 0, "batch_size", "at least 1", self.batch_size as f64)?;
+        require(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
         self.updater.check()?;
         self.files.check(self.validation.is_some())?;
         net.check_data(&self.loss, train)?;
-        self.validation.map_or(Ok(()), |data| net.check_data(&self.loss, data))
+        self.validation.as_ref().map_or(Ok(()), |data| net.check_data(&self.loss, data))
     }
 
     fn steps_per_epoch(&self, rows: usize) -> usize {
@@ -289,125 +319,98 @@ impl<'a, F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<'a, F, L, O> {
         }
     }
 
-    /// The rows of an epoch, batch after batch; depends on nothing but the generator.
-    fn draw(&mut self, rows: usize, steps: usize, order: &mut Vec<usize>) {
+    /// The rows of the next epoch, batch after batch; they depend on the seed and the number of the epoch only.
+    fn draw(&mut self, rows: usize, order: &mut Vec<usize>) {
+        let mut rng = stream(self.seed, self.drawn, "order of the rows");
+        self.drawn += 1;
         order.clear();
         match self.sampling {
             Sampling::Shuffled => {
                 order.extend(0..rows);
-                shuffle(order, &mut self.rng);
+                shuffle(order, &mut rng);
             }
             Sampling::WithReplacement => {
-                order.extend((0..steps * self.batch_size).map(|_| below(rows, &mut self.rng)));
+                let count = self.steps_per_epoch(rows) * self.batch_size;
+                order.extend((0..count).map(|_| below(rows, &mut rng)));
             }
         }
     }
 
-    /// Forward, loss, backward, update; gives the loss and how many rows were classified rightly.
+    /// Forward, loss, backward, update; gives the loss and how many rows were classified correctly. What layers draw
+    /// depends on the seed and the number of the step only.
     fn take_step(&mut self, net: &mut Sequential<F>, batch: &mut Batch<F>) -> Result<(f64, Option<usize>), Error> {
-        self.keep(net);
-        let output = net.forward(std::mem::take(&mut batch.rows));
-        let right = correct(&output, &batch.targets);
+        let mut rng = stream(self.seed, self.updater.steps(), "layers");
+        let output = net.forward(std::mem::take(&mut batch.rows), &mut Pass::new(&mut rng));
+        let right = metric::correct(&output, &batch.targets);
         let (loss, grad) = self.loss.value_and_grad(output, &batch.targets);
         let loss = loss + self.updater.penalty(net);
         batch.rows = net.backward_params(grad);
-        if let Some(what) = not_finite(loss, net) {
-            self.restore(net);
-            return Err(Error::Diverged { step: self.updater.steps() + 1, what, history: Box::default() });
+        if !loss.is_finite() {
+            return Err(self.updater.diverged(format!("the loss ({loss})")));
         }
-        if let Err(error) = self.updater.step(net) {
-            self.restore(net);
-            return Err(error);
-        }
+        self.updater.step(net)?;
         Ok((loss, right))
-    }
-
-    /// Keeps what a forward pass changes.
-    fn keep(&mut self, net: &Sequential<F>) {
-        let (buffers, generators) = &mut self.kept;
-        buffers.clear();
-        net.params(&mut |param| {
-            if !param.role.is_trained() {
-                buffers.extend_from_slice(values(&param.value));
-            }
-        });
-        generators.clear();
-        net.generators(&mut |generator| generators.push(generator.clone()));
-    }
-
-    /// Undoes a forward pass.
-    fn restore(&self, net: &mut Sequential<F>) {
-        let (buffers, generators) = &self.kept;
-        let mut kept = &buffers[..];
-        net.params_mut(&mut |param| {
-            if !param.role.is_trained() {
-                let (head, tail) = kept.split_at(param.value.len());
-                values_mut(&mut param.value).copy_from_slice(head);
-                kept = tail;
-            }
-        });
-        let mut generators = generators.iter();
-        net.generators_mut(&mut |generator| {
-            if let Some(kept) = generators.next() {
-                generator.clone_from(kept);
-            }
-        });
     }
 
     fn record(&self, epoch: usize, tally: &Tally, net: &Sequential<F>) -> Result<EpochRecord, Error> {
         let (mut validation_loss, mut validation_accuracy) = (None, None);
-        if let Some(data) = self.validation {
+        if let Some(data) = &self.validation {
             let output = net.predict(data.rows())?;
-            validation_accuracy = correct(&output, data.targets()).map(|right| right as f64 / data.len() as f64);
+            validation_accuracy =
+                metric::correct(&output, data.targets()).map(|right| right as f64 / data.len() as f64);
             validation_loss = Some(self.loss.value(&output, data.targets()));
         }
         Ok(EpochRecord {
             epoch,
             steps: self.updater.steps(),
-            learning_rate: self.updater.optimizer.learning_rate().as_f64(),
+            learning_rate: self.updater.last_rate(),
             loss: tally.loss / tally.rows as f64,
             accuracy: tally.right.map(|right| right as f64 / tally.rows as f64),
             validation_loss,
             validation_accuracy,
         })
     }
-}
 
-/// The name of the first thing that is not finite after a backward pass.
-fn not_finite<F: Scalar>(loss: f64, net: &Sequential<F>) -> Option<String> {
-    let mut what = (!loss.is_finite()).then(|| format!("the loss ({loss})"));
-    net.params(&mut |param| {
-        if what.is_none() && param.is_trained() && !kernel::all_finite(values(&param.grad)) {
-            what = Some(format!("the gradient of {}", param.name));
+    /// A trainer of the same settings at step 0, with another schedule and no files.
+    fn fresh(&self, schedule: impl Schedule + 'static) -> Trainer<F, &L, &O> {
+        Trainer {
+            loss: &self.loss,
+            updater: self.updater.fresh().schedule(schedule),
+            batch_size: self.batch_size,
+            epochs: self.epochs,
+            sampling: self.sampling,
+            seed: self.seed,
+            drawn: self.drawn,
+            validation: None,
+            progress: false,
+            files: Files::default(),
         }
-    });
-    what
-}
+    }
 
-fn with_history(error: Error, history: &History) -> Error {
-    match error {
-        Error::Diverged { step, what, .. } => Error::Diverged { step, what, history: Box::new(history.clone()) },
-        other => other,
+    /// What makes a run what it is, by name: a resumed one has to have the same.
+    fn settings(&self, steps: u64, losses: &[f64], rows: Option<usize>) -> Vec<(String, String)> {
+        let mut settings = self.updater.settings(steps, losses);
+        let rows = rows.map(|rows| ("training_rows", rows.to_string()));
+        let own = [
+            ("loss", self.loss.name()),
+            ("batch_size", self.batch_size.to_string()),
+            ("sampling", format!("{:?}", self.sampling)),
+        ];
+        settings.extend(own.into_iter().chain(rows).map(|(name, value)| (name.to_string(), value)));
+        settings
     }
 }
 
-/// Sums over the batches of an epoch.
-struct Tally {
-    rows: usize,
-    loss: f64,
-    right: Option<usize>,
+/// What an epoch works in; the next one uses it again.
+#[derive(Debug)]
+struct Buffers<F> {
+    order: Vec<usize>,
+    batch: Batch<F>,
+    next: Batch<F>,
 }
 
-impl Default for Tally {
+impl<F: Scalar> Default for Buffers<F> {
     fn default() -> Self {
-        Self { rows: 0, loss: 0.0, right: Some(0) }
-    }
-}
-
-impl Tally {
-    fn add(&mut self, rows: usize, loss: f64, right: Option<usize>) {
-        self.rows += rows;
-        self.loss += loss * rows as f64;
-        self.right = self.right.zip(right).map(|(sum, right)| sum + right);
+        Self { order: Vec::new(), batch: Batch::default(), next: Batch::default() }
     }
 }

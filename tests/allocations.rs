@@ -55,7 +55,7 @@ fn allocations(run: impl FnOnce()) -> usize {
 }
 
 #[test]
-fn the_count_counts() {
+fn the_allocator_counts() {
     assert_eq!(allocations(|| drop(vec![1, 2, 3])), 1);
     assert_eq!(allocations(|| drop((Box::new(1), String::from("a")))), 2);
     assert_eq!(allocations(|| ()), 0);
@@ -75,7 +75,7 @@ fn expect_none<F: Scalar, L: Loss<F>, O: Optimizer<F>>(
     what: &str,
     mut net: Sequential<F>,
     data: &Dataset<F>,
-    mut trainer: Trainer<'_, F, L, O>,
+    mut trainer: Trainer<F, L, O>,
 ) {
     let mut batch = Batch::default();
     let rows: Vec<usize> = (0..data.len()).rev().collect();
@@ -110,7 +110,7 @@ fn rules<F: Scalar>() -> Vec<Box<dyn Optimizer<F>>> {
 }
 
 fn with_each_optimizer<F: Scalar>() {
-    fn trainer<'a, F: Scalar, O: Optimizer<F>>(optimizer: O) -> Trainer<'a, F, SoftmaxCrossEntropy, O> {
+    fn trainer<F: Scalar, O: Optimizer<F>>(optimizer: O) -> Trainer<F, SoftmaxCrossEntropy, O> {
         Trainer::new(SoftmaxCrossEntropy, optimizer)
     }
     let data = digits::<F>();
@@ -141,7 +141,7 @@ fn a_step_allocates_nothing_in_f64() {
 }
 
 #[test]
-fn nor_with_another_loss_or_a_frozen_layer() {
+fn a_step_with_another_loss_or_a_frozen_layer_allocates_nothing() {
     let data = digits::<f32>();
     let mut frozen = net(64, 10);
     frozen.freeze(0..2, true);

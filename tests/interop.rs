@@ -9,9 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use approx::assert_abs_diff_eq;
 use gradus::ndarray::Array2;
 use gradus::prelude::*;
 use gradus::rand::RngExt;
+use gradus::save::onnx::Output;
 use serde_json::{Value, json};
 use support::Scratch;
 
@@ -64,7 +66,7 @@ fn trained<F: Scalar>(dropout: DropoutForm) -> Result<Sequential<F>, Error> {
     let rows = rows(200).mapv(|x: F| x * F::of(3.0) + F::one());
     let labels = (0..200).map(|n| n * 7 % 5).collect();
     let data = Dataset::classification(rows, labels, 5)?;
-    let optimizer = Momentum { learning_rate: F::of(0.05), ..Momentum::default() };
+    let optimizer = Momentum { learning_rate: 0.05, ..Momentum::default() };
     Trainer::new(SoftmaxCrossEntropy, optimizer).batch_size(40).epochs(5).fit(&mut net, &data)?;
     Ok(net)
 }
@@ -75,17 +77,13 @@ fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
     let case = |outputs: &Array2<F>| json!({"rows": nested(&rows), "outputs": nested(outputs)}).to_string();
     net.save(dir.join(format!("{name}.safetensors")))?;
     fs::write(dir.join(format!("{name}.json")), case(&net.predict(&rows)?)).unwrap();
-    #[cfg(feature = "onnx")]
-    {
-        use gradus::onnx::Output;
-        net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
-        let book = trained::<F>(DropoutForm::Book)?;
-        book.save_onnx(dir.join(format!("book_{name}.onnx")), Output::Probabilities)?;
-        fs::write(dir.join(format!("book_{name}.json")), case(&book.predict_probabilities(&rows)?)).unwrap();
-        let nothing = Sequential::<F>::input(12).dropout(0.5).build(&mut rng(1))?;
-        nothing.save_onnx(dir.join(format!("nothing_{name}.onnx")), Output::Raw)?;
-        fs::write(dir.join(format!("nothing_{name}.json")), case(&nothing.predict(&rows)?)).unwrap();
-    }
+    net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
+    let book = trained::<F>(DropoutForm::Book)?;
+    book.save_onnx(dir.join(format!("book_{name}.onnx")), Output::Probabilities)?;
+    fs::write(dir.join(format!("book_{name}.json")), case(&book.predict_probabilities(&rows)?)).unwrap();
+    let nothing = Sequential::<F>::input(12).dropout(0.5).build(&mut rng(1))?;
+    nothing.save_onnx(dir.join(format!("nothing_{name}.onnx")), Output::Raw)?;
+    fs::write(dir.join(format!("nothing_{name}.json")), case(&nothing.predict(&rows)?)).unwrap();
     Ok(())
 }
 
@@ -93,11 +91,12 @@ fn read<F: Scalar>(dir: &Path, name: &str, tolerance: f64) -> Result<(), Error> 
     let mut net = network::<F>(2, DropoutForm::Inverted)?;
     net.load(dir.join(format!("torch_{name}.safetensors")))?;
     let case: Value = serde_json::from_slice(&fs::read(dir.join(format!("torch_{name}.json"))).unwrap()).unwrap();
-    let (expected, found) = (array::<F>(&case["outputs"]), net.predict(&array(&case["rows"]))?);
-    let largest = expected.fold(1.0, |max: f64, y| max.max(y.as_f64().abs()));
-    let difference = (expected - found).fold(0.0, |max: f64, d| max.max(d.as_f64().abs())) / largest;
+    let expected = array::<F>(&case["outputs"]).mapv(Scalar::as_f64);
+    let found = net.predict(&array(&case["rows"]))?.mapv(Scalar::as_f64);
+    let largest = expected.fold(1.0, |max: f64, y| max.max(y.abs()));
+    let difference = (&expected - &found).fold(0.0, |max: f64, d| max.max(d.abs())) / largest;
     println!("torch -> gradus {name}: largest difference {difference:.1e} (allowed {tolerance:.0e})");
-    assert!(difference <= tolerance);
+    assert_abs_diff_eq!(found, expected, epsilon = tolerance * largest);
     Ok(())
 }
 

@@ -92,7 +92,7 @@ impl Mark {
 /// One axis: its label (with the unit), and its range, which fits the marks where it is not set.
 #[derive(Debug, Clone, Default)]
 pub struct Axis {
-    label: String,
+    pub label: String,
     range: Option<(f64, f64)>,
     log: bool,
     bare: bool,

@@ -3,12 +3,11 @@
 use gradus::prelude::*;
 use gradus::rand::Rng;
 
-use super::figure::{Axis, Mark, PALETTE, Panel};
-use super::{Progress, draw, percent};
+use super::{Arguments, Axis, Curve, Curves, Outcome, Progress, Table, draw, percent};
 
-pub const ROWS: usize = 300;
+const ROWS: usize = 300;
 const BATCH: usize = 100;
-pub const UPDATES_AN_EPOCH: usize = ROWS / BATCH;
+const UPDATES_AN_EPOCH: usize = ROWS / BATCH;
 /// 6,000 updates and the one after.
 pub const LONG_EPOCHS: usize = 2001;
 
@@ -18,7 +17,7 @@ pub type Record = (usize, f64, f64);
 /// Trains on batches of the first 300 rows. Every one of the book's epochs is recorded, then every tenth.
 pub fn train(
     net: &mut Sequential,
-    mut trainer: Trainer<'_, f32, SoftmaxCrossEntropy, SGD>,
+    mut trainer: Trainer<f32, SoftmaxCrossEntropy, SGD>,
     (train, test): (&Dataset, &Dataset),
     (epochs, book_epochs): (usize, usize),
     rng: &mut impl Rng,
@@ -39,18 +38,38 @@ pub fn train(
     Ok(records)
 }
 
-/// Training accuracy, test accuracy and the gap between them at an epoch.
-pub fn cells(records: &[Record], epoch: usize) -> [String; 3] {
-    let (_, train, test) = records.iter().rfind(|record| record.0 <= epoch).copied().unwrap_or_default();
-    [percent(train), percent(test), percent(train - test)]
-}
+/// Prints, writes and draws the accuracies of every arm of `what`, after the book's epochs and after all.
+pub fn show(
+    arguments: &Arguments,
+    (file, title): (&str, &str),
+    what: &str,
+    book_epochs: usize,
+    arms: &[(String, Vec<Record>)],
+) -> Outcome {
+    let last = arms[0].1.last().map_or(0, |record| record.0);
+    let marks = [last.min(book_epochs - 1), last];
+    let header = marks.map(|mark| format!("at {}: training", mark + 1));
+    let mut table = Table::new([what, &header[0], "test", "gap", &header[1], "test", "gap"]);
+    for (name, records) in arms {
+        let cells = marks.into_iter().flat_map(|mark| {
+            let (_, train, test) = records.iter().rfind(|record| record.0 <= mark).copied().unwrap_or_default();
+            [percent(train), percent(test), percent(train - test)]
+        });
+        table.row([name.clone()].into_iter().chain(cells));
+    }
+    let [short, long] = marks.map(|mark| mark + 1);
+    println!("{ROWS} training rows, after {short} and {long} epochs of {UPDATES_AN_EPOCH} updates:\n\n{table}");
 
-/// The curves of a run up to its `last` epoch.
-pub fn panel(title: String, records: &[Record], last: usize) -> Panel {
-    let points = |which: fn(&Record) -> f64| {
-        let records = records.iter().filter(move |record| record.0 <= last);
-        records.map(move |record| (record.0 as f64, which(record)))
-    };
-    let curves = [Mark::line(points(|record| record.1), PALETTE[0]), Mark::line(points(|record| record.2), PALETTE[1])];
-    Panel::new(title, Axis::new("epoch (3 updates)"), Axis::new("accuracy").range(0.0, 1.0)).with(curves)
+    let axes = (Axis::new("epoch (3 updates)"), Axis::new("accuracy").range(0.0, 1.0));
+    let panels = arms.iter().map(|(name, records)| {
+        let curve = |name, of: fn(&Record) -> f64| {
+            Curve::line(name, records.iter().map(|record| (record.0 as f64, of(record))))
+        };
+        (format!("{what} {name}"), [curve("training", |record| record.1), curve("test", |record| record.2)])
+    });
+    Curves::new(title, axes.0, axes.1)
+        .grid(arms.len(), (330, 270))
+        .zoom(marks[0] as f64)
+        .panels(panels)
+        .show(arguments, file)
 }

@@ -9,8 +9,10 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
+    pub fn new<S: ToString>(header: impl IntoIterator<Item = S>) -> Self {
+        let mut table = Self { rows: Vec::new() };
+        table.row(header);
+        table
     }
 
     pub fn row<S: ToString>(&mut self, cells: impl IntoIterator<Item = S>) {

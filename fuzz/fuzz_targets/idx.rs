@@ -1,7 +1,7 @@
 //! Whatever bytes: an array, or an error.
 #![no_main]
 
-use gradus::Idx;
+use gradus::data::Idx;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

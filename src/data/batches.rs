@@ -1,9 +1,11 @@
-//! A data set in pieces.
+//! A data set in batches.
 
 use ndarray::Array2;
+use rand::Rng;
 
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, require};
+use crate::rng::shuffle;
 use crate::scalar::Scalar;
 
 /// Rows and their targets, to be used up by a training step: [`Trainer::step`](crate::Trainer::step).
@@ -11,7 +13,7 @@ use crate::scalar::Scalar;
 pub struct Batch<F = f32> {
     /// `(N, in)`.
     pub rows: Array2<F>,
-    /// One a row.
+    /// One for each row.
     pub targets: Targets<F>,
 }
 
@@ -22,21 +24,23 @@ impl<F: Scalar> Default for Batch<F> {
     }
 }
 
-/// A data set in pieces of the same number of rows, in order, the short rest last.
-/// Made by [`Dataset::batches`].
+/// A data set in batches of the same number of rows, the last one shorter where they do not come out even. Made by
+/// [`Dataset::batches`] and [`Dataset::shuffled_batches`].
 #[derive(Debug, Clone)]
 pub struct Batches<'a, F = f32> {
     data: &'a Dataset<F>,
     size: usize,
     next: usize,
+    /// The order of the rows, if it is not that of the data.
+    order: Option<Vec<usize>>,
 }
 
 impl<F: Scalar> Dataset<F> {
-    /// The rows and targets in pieces of `batch_size`, in order; the last one is shorter if they do not
-    /// come out even. Each piece is the taker's own, to be handed to a network or written over.
+    /// The rows and targets in batches of `batch_size`, in order; the last one is shorter if they do not come out even.
+    /// A batch is a copy, to be handed to a network or written over.
     ///
     /// ```
-    /// use gradus::Digits;
+    /// use gradus::data::Digits;
     ///
     /// let digits = Digits::load::<f32>()?;
     /// let sizes: Vec<usize> = digits.batches(500)?.map(|batch| batch.rows.nrows()).collect();
@@ -47,8 +51,29 @@ impl<F: Scalar> Dataset<F> {
     /// # Errors
     /// A `batch_size` of 0.
     pub fn batches(&self, batch_size: usize) -> Result<Batches<'_, F>, Error> {
-        require(batch_size > 0, "batch_size", "at least 1", batch_size as f64)?;
-        Ok(Batches { data: self, size: batch_size, next: 0 })
+        require(batch_size > 0, "batch_size", "at least 1", batch_size)?;
+        Ok(Batches { data: self, size: batch_size, next: 0, order: None })
+    }
+
+    /// The same in a random order: what an epoch of a training loop goes through.
+    ///
+    /// ```
+    /// use gradus::data::Digits;
+    ///
+    /// let (digits, mut rng) = (Digits::load::<f32>()?, gradus::rng(1));
+    /// let first = |batch: Option<gradus::data::Batch>| batch.unwrap().rows;
+    /// let one = first(digits.shuffled_batches(100, &mut rng)?.next());
+    /// let other = first(digits.shuffled_batches(100, &mut rng)?.next()); // the next epoch
+    /// assert_ne!(one, other);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A `batch_size` of 0.
+    pub fn shuffled_batches(&self, batch_size: usize, rng: &mut (impl Rng + ?Sized)) -> Result<Batches<'_, F>, Error> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        shuffle(&mut order, rng);
+        Ok(Batches { order: Some(order), ..self.batches(batch_size)? })
     }
 }
 
@@ -60,9 +85,13 @@ impl<F: Scalar> Iterator for Batches<'_, F> {
         if rest == 0 {
             return None;
         }
-        let start = self.next;
-        self.next += rest.min(self.size);
-        let (rows, targets) = self.data.range(start..self.next).into_parts();
+        let range = self.next..self.next + rest.min(self.size);
+        self.next = range.end;
+        let part = match &self.order {
+            None => self.data.range(range),
+            Some(order) => self.data.gathered(&order[range]),
+        };
+        let (rows, targets) = part.into_parts();
         Some(Batch { rows, targets })
     }
 

@@ -4,10 +4,10 @@ use crate::data::{Dataset, Idx};
 use crate::error::Error;
 use crate::scalar::Scalar;
 
-/// 1,797 handwritten digits of 8×8 pixels, part of this crate: real data that is always at hand.
+/// 1,797 handwritten digits of 8×8 pixels, part of this crate: real data that is always available.
 ///
 /// ```
-/// use gradus::Digits;
+/// use gradus::data::Digits;
 ///
 /// let digits = Digits::load::<f32>()?;
 /// assert_eq!((digits.len(), digits.width(), digits.classes()), (1797, 64, 10));

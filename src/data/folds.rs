@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
-use crate::data::{Dataset, shuffle};
+use crate::data::Dataset;
 use crate::error::{Error, require};
+use crate::rng::shuffle;
 use crate::scalar::Scalar;
 
 /// `(training, validation)` for each of `k` folds: every row is in the validation part of exactly
@@ -24,7 +25,7 @@ impl<F: Scalar> Dataset<F> {
     /// Shuffle first unless the order is random already.
     ///
     /// ```
-    /// use gradus::Digits;
+    /// use gradus::data::Digits;
     ///
     /// let digits = Digits::load::<f32>()?.shuffle(&mut gradus::rng(1));
     /// for (train, validation) in digits.k_fold(5)? {
@@ -49,7 +50,7 @@ impl<F: Scalar> Dataset<F> {
     /// already.
     ///
     /// ```
-    /// # use gradus::{Dataset, ndarray::array};
+    /// # use gradus::{data::Dataset, ndarray::array};
     /// let rows = array![[0.], [1.], [2.], [3.], [4.], [5.]];
     /// let data = Dataset::<f32>::classification(rows, vec![0, 0, 0, 0, 1, 1], 2)?;
     /// for (_train, validation) in data.stratified_k_fold(2)? {
@@ -77,7 +78,7 @@ impl<F: Scalar> Dataset<F> {
     /// rounded down, and one more for those classes that lose most by it.
     ///
     /// ```
-    /// # use gradus::{Dataset, ndarray::Array2};
+    /// # use gradus::{data::Dataset, ndarray::Array2};
     /// let labels: Vec<usize> = (0..100).map(|i| usize::from(i >= 90)).collect(); // 90 of class 0, 10 of class 1
     /// let data = Dataset::<f32>::classification(Array2::zeros((100, 3)), labels, 2)?;
     /// let (_train, held_back) = data.stratified_split(0.2, &mut gradus::rng(1))?;
@@ -103,14 +104,13 @@ impl<F: Scalar> Dataset<F> {
 
     fn require_folds(&self, k: usize) -> Result<(), Error> {
         let expected = format!("2 to {} (the number of rows)", self.len());
-        require(k >= 2 && k <= self.len(), "folds", &expected, k as f64)
+        require(k >= 2 && k <= self.len(), "folds", &expected, k)
     }
 
     /// The rows of each class that there is, in order.
     fn rows_by_class(&self, what: &str) -> Result<BTreeMap<usize, Vec<usize>>, Error> {
         let Some(labels) = self.labels() else {
-            let found = self.targets.kind().into();
-            return Err(Error::Targets { what: what.into(), expected: "class labels".into(), found });
+            return Err(Error::invalid(what, "class labels", self.targets.kind()));
         };
         let mut classes = BTreeMap::<_, Vec<_>>::new();
         for (row, &label) in labels.iter().enumerate() {

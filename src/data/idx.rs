@@ -22,11 +22,11 @@ use crate::scalar::Scalar;
 /// | 4 to 3 + 4r | the dimensions, 32 bits each, most significant byte first |
 /// | 4 + 4r on | the values, the last dimension fastest |
 ///
-/// Whatever a file holds, what does not follow this gives an [`Error`]; memory is taken for the values that
+/// A file that does not follow this format gives an [`Error`], whatever it holds; memory is taken for the values that
 /// are there, not for those the dimensions promise.
 ///
 /// ```
-/// use gradus::Idx;
+/// use gradus::data::Idx;
 ///
 /// let bytes = [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 10, 11, 12, 20, 21, 22];
 /// let idx = Idx::parse(&bytes, "an example")?;
@@ -48,8 +48,8 @@ impl Idx {
     /// Reads a file. Whether it is compressed is told by its content, not by its name.
     ///
     /// ```no_run
-    /// let letters = gradus::Idx::open("emnist-letters-train-images-idx3-ubyte.gz")?;
-    /// let labels = gradus::Idx::open("emnist-letters-train-labels-idx1-ubyte.gz")?;
+    /// let letters = gradus::data::Idx::open("emnist-letters-train-images-idx3-ubyte.gz")?;
+    /// let labels = gradus::data::Idx::open("emnist-letters-train-labels-idx1-ubyte.gz")?;
     /// let data = letters.with_labels::<f32>(&labels, 255, 27)?;
     /// # Ok::<(), gradus::Error>(())
     /// ```
@@ -94,7 +94,7 @@ impl Idx {
     /// out in a row, and the values from 0 to `largest` become 0 to 1.
     ///
     /// ```
-    /// # use gradus::Idx;
+    /// # use gradus::data::Idx;
     /// let images = Idx::parse(&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 255, 255, 0], "images")?;
     /// let labels = Idx::parse(&[0, 0, 8, 1, 0, 0, 0, 2, 1, 0], "labels")?;
     /// let data = images.with_labels::<f32>(&labels, 255, 10)?;
@@ -107,21 +107,21 @@ impl Idx {
     /// Labels of more than one dimension, or not as many as the rows, or one that is no class; no values, or one above
     /// `largest`; a `largest` of 0.
     pub fn with_labels<F: Scalar>(&self, labels: &Self, largest: u8, classes: usize) -> Result<Dataset<F>, Error> {
-        require(largest > 0, "largest value", "at least 1", largest.into())?;
+        require(largest > 0, "largest value", "at least 1", largest)?;
         let rows = self.shape[0];
         if labels.shape != [rows] {
             return Err(labels.count_error(self));
         }
         if let Some(row) = labels.values.iter().position(|&label| usize::from(label) >= classes) {
             let problem = format!("row {row}: expected a label below {classes}, found {}", labels.values[row]);
-            return Err(Error::Format { source: labels.source.clone(), offset: labels.offset(row), problem });
+            return Err(Error::format(&labels.source, labels.place(row), problem));
         }
         if let Some(at) = self.values.iter().position(|&value| value > largest) {
             let problem = format!("expected a value of at most {largest}, found {}", self.values[at]);
-            return Err(Error::Format { source: self.source.clone(), offset: self.offset(at), problem });
+            return Err(Error::format(&self.source, self.place(at), problem));
         }
         if self.values.is_empty() {
-            return Err(Error::Empty { what: format!("values in {}", self.source) });
+            return Err(Error::empty(format!("values in {}", self.source)));
         }
         let scale: [F; 256] = std::array::from_fn(|value| F::of(value as f64 / f64::from(largest)));
         let values = self.values.iter().map(|&value| scale[usize::from(value)]).collect();
@@ -132,14 +132,14 @@ impl Idx {
     fn count_error(&self, images: &Self) -> Error {
         if self.shape.len() != 1 {
             let problem = format!("expected labels, of 1 dimension, found {}", self.shape.len());
-            return Error::Format { source: self.source.clone(), offset: 3, problem };
+            return Error::format(&self.source, "byte 3", problem);
         }
         let what = format!("labels in {} (rows in {})", self.source, images.source);
-        Error::Mismatch { what, expected: images.shape[0], found: self.shape[0] }
+        Error::invalid(what, images.shape[0], self.shape[0])
     }
 
-    fn offset(&self, value: usize) -> u64 {
-        (4 + 4 * self.shape.len() + value) as u64
+    fn place(&self, value: usize) -> String {
+        format!("byte {}", 4 + 4 * self.shape.len() + value)
     }
 }
 
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
     }
 
     fn format(&self, offset: u64, problem: String) -> Error {
-        Error::Format { source: self.source.into(), offset, problem }
+        Error::format(self.source, format!("byte {offset}"), problem)
     }
 }
 
@@ -261,7 +261,9 @@ mod tests {
 
     fn end_of(stream: impl Read) -> u64 {
         match Idx::read(stream, "a test".into(), None) {
-            Err(Error::Format { offset, problem, .. }) if problem == "expected the end, found more bytes" => offset,
+            Err(Error::Format { place, problem, .. }) if problem == "expected the end, found more bytes" => {
+                place.trim_start_matches("byte ").parse().unwrap()
+            }
             other => panic!("expected too many bytes, found {other:?}"),
         }
     }

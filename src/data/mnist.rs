@@ -16,7 +16,7 @@ use crate::scalar::Scalar;
 /// same names and are read as well.
 ///
 /// ```no_run
-/// let (train, test) = gradus::mnist::<f32>("data/mnist")?;
+/// let (train, test) = gradus::data::mnist::<f32>("data/mnist")?;
 /// assert_eq!((train.len(), test.len(), train.width()), (60_000, 10_000, 784));
 /// # Ok::<(), gradus::Error>(())
 /// ```
@@ -29,14 +29,13 @@ pub fn mnist<F: Scalar>(dir: impl AsRef<Path>) -> Result<(Dataset<F>, Dataset<F>
         let labels = open(dir.as_ref(), &format!("{name}-labels-idx1-ubyte"))?;
         if images.shape().len() != 3 {
             let problem = format!("expected images, of 3 dimensions, found {}", images.shape().len());
-            return Err(Error::Format { source: images.source().into(), offset: 3, problem });
+            return Err(Error::format(images.source(), "byte 3", problem));
         }
         images.with_labels(&labels, 255, 10)
     };
     let (train, test) = (part("train")?, part("t10k")?);
     if train.width() != test.width() {
-        let what = "pixels of a test image (of a training image)".into();
-        return Err(Error::Mismatch { what, expected: train.width(), found: test.width() });
+        return Err(Error::invalid("pixels of a test image (of a training image)", train.width(), test.width()));
     }
     Ok((train, test))
 }

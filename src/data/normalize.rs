@@ -16,7 +16,7 @@ use crate::scalar::Scalar;
 /// would not be unknown to the network any more.
 ///
 /// ```
-/// use gradus::{Dataset, Normalizer, ndarray::array};
+/// use gradus::{data::{Dataset, Normalizer}, ndarray::array};
 ///
 /// let train = Dataset::<f64>::regression(array![[1.0, 7.0], [3.0, 7.0]], array![[0.0], [1.0]])?;
 /// let test = Dataset::<f64>::regression(array![[4.0, 8.0]], array![[1.0]])?;
@@ -62,7 +62,7 @@ impl Normalizer {
     /// Rows on the same scale, for a network that was trained on normalized ones.
     ///
     /// ```
-    /// # use gradus::{Normalizer, ndarray::array};
+    /// # use gradus::{data::Normalizer, ndarray::array};
     /// let normalizer = Normalizer { mean: vec![5.0, 0.0], deviation: vec![2.0, 1.0] };
     /// assert_eq!(normalizer.apply(array![[9.0_f32, 3.0]])?, array![[2.0, 3.0]]);
     /// # Ok::<(), gradus::Error>(())
@@ -73,8 +73,11 @@ impl Normalizer {
     pub fn apply<F: Scalar>(&self, mut rows: Array2<F>) -> Result<Array2<F>, Error> {
         for (what, found) in [("means", self.mean.len()), ("deviations", self.deviation.len())] {
             if found != rows.ncols() {
-                let what = format!("{what} of the normalizer (columns of the rows)");
-                return Err(Error::Mismatch { what, expected: rows.ncols(), found });
+                return Err(Error::invalid(
+                    format!("{what} of the normalizer (columns of the rows)"),
+                    rows.ncols(),
+                    found,
+                ));
             }
         }
         for mut row in rows.rows_mut() {
@@ -92,6 +95,7 @@ impl<F: Scalar> Dataset<F> {
     /// # Errors
     /// A normalizer made of rows of another width, a value too far from the others for the number type.
     pub fn normalize(self, normalizer: &Normalizer) -> Result<Self, Error> {
-        Self::new(normalizer.apply(self.rows)?, self.targets)
+        let (rows, targets) = self.into_parts();
+        Self::new(normalizer.apply(rows)?, targets)
     }
 }

@@ -1,35 +1,37 @@
-//! Long arrays in parts: blocks that fit into the cache, pieces for the threads.
+//! Long arrays in blocks: small ones that stay in the cache, larger ones for the threads.
 
 use ndarray::{ArrayRef2, ArrayView2, ArrayViewMut2, Axis};
 
 use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
-/// Elements a block: a block of everything a rule touches stays in the cache.
+/// Elements of a block: a block of everything a rule touches stays in the cache.
 pub(crate) const CACHE_BLOCK: usize = 2048;
-/// Elements a thread takes at a time; from twice as many on, a second thread pays.
+/// Elements a thread takes at a time.
 pub(crate) const GRAIN: usize = 32 * CACHE_BLOCK;
-/// The most slots a rule may have.
+/// Elements from which a second thread pays.
+pub(super) const PARALLEL_THRESHOLD: usize = 2 * GRAIN;
+/// The most slots an update rule may have.
 pub(crate) const MAX_SLOTS: usize = 8;
 
-/// The same stretch of a parameter, of its gradient and of its slots.
-struct Stretch<'a, F> {
+/// The same range of a parameter, of its gradient and of its slots.
+struct Block<'a, F> {
     param: &'a mut [F],
     grad: &'a [F],
     slots: [&'a mut [F]; MAX_SLOTS],
 }
 
-impl<'a, F> Stretch<'a, F> {
-    /// Takes the first `length` elements off, or all there are; `None` where nothing is left.
-    fn next(&mut self, length: usize) -> Option<Self> {
+impl<'a, F> Block<'a, F> {
+    /// Splits off the first `length` elements, or all there are; `None` where nothing is left.
+    fn split_off(&mut self, length: usize) -> Option<Self> {
         let length = length.min(self.param.len());
         let grad = self.grad.split_off(..length)?;
         let slots = self.slots.each_mut().map(|slot| slot.split_off_mut(..length.min(slot.len())).unwrap_or_default());
         (length > 0).then_some(Self { param: self.param.split_off_mut(..length)?, grad, slots })
     }
 
-    fn blocks(mut self, size: usize, count: usize, pass: impl Fn(&mut [F], &[F], &mut [&mut [F]])) {
-        while let Some(mut block) = self.next(size) {
+    fn for_each_block(mut self, size: usize, count: usize, pass: impl Fn(&mut [F], &[F], &mut [&mut [F]])) {
+        while let Some(mut block) = self.split_off(size) {
             pass(block.param, block.grad, &mut block.slots[..count]);
         }
     }
@@ -51,18 +53,20 @@ pub(crate) fn for_each_block<F: Scalar>(
         (length, count * length),
         "a parameter, its gradient and slots differ in length"
     );
-    let mut all = Stretch { param, grad, slots: Default::default() };
+    let mut all = Block { param, grad, slots: Default::default() };
     for (all, slot) in all.slots.iter_mut().zip(slots.chunks_exact_mut(length.max(1))) {
         *all = slot;
     }
-    if length < 2 * GRAIN {
-        all.blocks(size, count, pass);
+    if length < PARALLEL_THRESHOLD {
+        all.for_each_block(size, count, pass);
     } else {
-        // What comes after the head begins with a cache line.
-        if let Some(head) = all.next(all.param.as_ptr().align_offset(64)) {
-            head.blocks(size, count, &pass);
+        // What comes after the head is aligned to a cache line.
+        if let Some(head) = all.split_off(all.param.as_ptr().align_offset(64)) {
+            head.for_each_block(size, count, &pass);
         }
-        threads::parallel_for(std::iter::from_fn(|| all.next(GRAIN)), |piece| piece.blocks(size, count, &pass));
+        threads::parallel_for(std::iter::from_fn(|| all.split_off(GRAIN)), |part| {
+            part.for_each_block(size, count, &pass)
+        });
     }
 }
 
@@ -76,7 +80,7 @@ pub(crate) fn zip_mut<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &m
             move || a.iter_mut().zip(b).for_each(|(a, b)| f(a, b)),
         );
     };
-    if a.len() < 2 * GRAIN {
+    if a.len() < PARALLEL_THRESHOLD {
         pass(a, b);
     } else {
         threads::parallel_for(a.chunks_mut(GRAIN).zip(b.chunks_mut(GRAIN)), |(a, b)| pass(a, b));
@@ -92,9 +96,8 @@ pub(crate) fn for_each_row_chunk<F: Scalar>(
     output: &mut ArrayRef2<F>,
     pass: &(dyn Fn(ArrayView2<'_, F>, ArrayViewMut2<'_, F>) + Sync),
 ) {
-    let many = rows.nrows() > ROW_CHUNK;
     let chunks = rows.axis_chunks_iter(Axis(0), ROW_CHUNK).zip(output.axis_chunks_iter_mut(Axis(0), ROW_CHUNK));
-    if many {
+    if chunks.len() > 1 {
         threads::parallel_for(chunks, |(rows, output)| pass(rows, output));
     } else {
         chunks.for_each(|(rows, output)| pass(rows, output));
@@ -104,11 +107,20 @@ pub(crate) fn for_each_row_chunk<F: Scalar>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::threads::with_three;
+    use crate::kernel::threads::on_three_threads;
 
     #[test]
-    fn every_element_is_passed_once_with_its_gradient_and_slots() {
-        for length in [0, 1, CACHE_BLOCK - 1, CACHE_BLOCK, CACHE_BLOCK + 1, 2 * GRAIN - 1, 2 * GRAIN, 5 * GRAIN + 3] {
+    fn for_each_block_passes_every_element_once_with_its_gradient_and_slots() {
+        for length in [
+            0,
+            1,
+            CACHE_BLOCK - 1,
+            CACHE_BLOCK,
+            CACHE_BLOCK + 1,
+            PARALLEL_THRESHOLD - 1,
+            PARALLEL_THRESHOLD,
+            5 * GRAIN + 3,
+        ] {
             let mut param = vec![0.0; length];
             let grad: Vec<f64> = (0..length).map(|i| i as f64).collect();
             let mut slots: Vec<f64> = (0..2 * length).map(|i| i as f64).collect();
@@ -133,16 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_passed_once() {
-        for length in [0, 1, 2 * GRAIN - 1, 2 * GRAIN, 5 * GRAIN + 3] {
+    fn zip_mut_passes_every_pair_once() {
+        for length in [0, 1, PARALLEL_THRESHOLD - 1, PARALLEL_THRESHOLD, 5 * GRAIN + 3] {
             let (mut a, mut b): (Vec<f64>, Vec<f64>) = (0..length).map(|i| (i as f64, 0.5)).unzip();
-            with_three(|| zip_mut(&mut a, &mut b, |a, b| (*a, *b) = (*a + *b, *b + *a)));
+            on_three_threads(|| zip_mut(&mut a, &mut b, |a, b| (*a, *b) = (*a + *b, *b + *a)));
             assert!(a.iter().zip(&b).enumerate().all(|(i, (a, b))| *a == i as f64 + 0.5 && a == b), "{length}");
         }
     }
 
     #[test]
-    fn every_row_is_passed_once() {
+    fn for_each_row_chunk_passes_every_row_once() {
         for rows in [0, 1, ROW_CHUNK, ROW_CHUNK + 1, 5 * ROW_CHUNK + 7] {
             let input = ndarray::Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
             let mut output = ndarray::Array2::zeros((rows, 3));

@@ -1,19 +1,19 @@
-//! Sums in an order that is written down, so that their bits depend on nothing else.
+//! Sums in a fixed order, so that their bits depend on the elements alone.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ndarray::Array2;
 
-use super::blocks::{CACHE_BLOCK, GRAIN};
+use super::blocks::{CACHE_BLOCK, GRAIN, PARALLEL_THRESHOLD};
 use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
-/// Sums kept side by side: enough to fill the widest registers twice.
+/// Partial results side by side: enough to fill the widest registers twice.
 const LANES: usize = 32;
 
-/// `start` joined with the elements of x, `x[i]` into lane `i mod 32`; the lanes are not yet joined.
+/// The elements of x reduced from `start` on, `x[i]` into lane `i mod 32`.
 #[inline(always)]
-fn lanes<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> [F; LANES] {
+fn reduce_lanes<F: Scalar>(x: &[F], start: F, op: impl Fn(F, F) -> F) -> [F; LANES] {
     vectorize(
         #[inline(always)]
         move || {
@@ -21,53 +21,53 @@ fn lanes<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> [F; LANES] {
             let (chunks, rest) = x.as_chunks::<LANES>();
             for chunk in chunks {
                 for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                    *lane = join(*lane, x);
+                    *lane = op(*lane, x);
                 }
             }
             for (lane, &x) in lanes.iter_mut().zip(rest) {
-                *lane = join(*lane, x);
+                *lane = op(*lane, x);
             }
             lanes
         },
     )
 }
 
-/// Σ x²; blocks are summed in f64, so that a long sum does not swallow what is added.
+/// Σ x²; the sums of blocks are added in f64, so that a long sum does not absorb small terms.
 pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
-    let block = |x| lanes(x, F::zero(), |sum, x| sum + x * x).iter().map(|lane| lane.as_f64()).sum::<f64>();
+    let block = |x| reduce_lanes(x, F::zero(), |sum, x| sum + x * x).iter().map(|lane| lane.as_f64()).sum::<f64>();
     x.chunks(CACHE_BLOCK).map(block).sum()
 }
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
 pub(crate) fn all_finite<F: Scalar>(x: &[F]) -> bool {
-    let finite = |x| lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero());
-    if x.len() < 2 * GRAIN {
+    let finite = |x| reduce_lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero());
+    if x.len() < PARALLEL_THRESHOLD {
         return finite(x);
     }
     let all = AtomicBool::new(true);
-    threads::parallel_for(x.chunks(GRAIN), |piece| _ = all.fetch_and(finite(piece), Relaxed));
+    threads::parallel_for(x.chunks(GRAIN), |part| _ = all.fetch_and(finite(part), Relaxed));
     all.into_inner()
 }
 
-/// All elements joined, one after another where they are few.
+/// All elements reduced to one, one after another where they are few.
 #[inline(always)]
-fn joined<F: Scalar>(x: &[F], start: F, join: impl Fn(F, F) -> F) -> F {
+fn reduce<F: Scalar>(x: &[F], start: F, op: impl Fn(F, F) -> F) -> F {
     if x.len() < 2 * LANES {
-        return x.iter().fold(start, |all, &x| join(all, x));
+        return x.iter().fold(start, |all, &x| op(all, x));
     }
-    lanes(x, start, &join).into_iter().fold(start, join)
+    reduce_lanes(x, start, &op).into_iter().fold(start, op)
 }
 
 /// Σ x.
 #[inline(always)]
 pub(crate) fn sum<F: Scalar>(x: &[F]) -> F {
-    joined(x, F::zero(), |sum, x| sum + x)
+    reduce(x, F::zero(), |sum, x| sum + x)
 }
 
-/// The largest element; what is none is passed over.
+/// The largest element; ignores NaN.
 #[inline(always)]
 pub(crate) fn max<F: Scalar>(x: &[F]) -> F {
-    joined(x, F::neg_infinity(), |max, x| if x > max { x } else { max })
+    reduce(x, F::neg_infinity(), |max, x| if x > max { x } else { max })
 }
 
 /// `out[j] = scale Σᵢ f(x[i, j], j)`, `x: (N, width)`, from the first row to the last; the sums stay in registers.
@@ -129,17 +129,17 @@ pub(crate) fn column_products<F: Scalar>(a: &Array2<F>, b: &Array2<F>, out: &mut
 /// Mean and biased variance of every column of `x: (N, D)`, in two passes: no cancellation.
 pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance: &mut [F]) {
     assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column moments: shapes do not fit");
-    let share = F::one() / F::of(x.nrows() as f64);
+    let scale = F::one() / F::of(x.nrows() as f64);
     let x = x.as_slice().expect("standard layout");
     let sums = &mut *mean;
     vectorize(
         #[inline(always)]
-        move || column_pass(x, share, sums, |x, _| x),
+        move || column_pass(x, scale, sums, |x, _| x),
     );
     let mean = &*mean;
     vectorize(
         #[inline(always)]
-        move || column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
+        move || column_pass(x, scale, variance, |x, j| (x - mean[j]) * (x - mean[j])),
     );
 }
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn squares_are_summed_over_every_element() {
+    fn sum_of_squares_takes_every_element() {
         for n in [0, 1, 31, 32, 33, 64, 1000, 1023] {
             let x = numbers(n);
             let plain = x.iter().map(|x| x * x).sum::<f64>();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_maxima_take_every_element() {
+    fn sum_and_max_take_every_element() {
         for n in [0, 1, 10, 63, 64, 65, 1000] {
             let mut x = numbers(n);
             let plain = x.iter().sum::<f64>();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_found_wherever_it_stands() {
+    fn all_finite_finds_nan_and_infinity_at_every_index() {
         for n in [1, 31, 32, 33, 100] {
             let mut x = vec![f32::MAX; n];
             assert!(all_finite(&x));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_do_not_cancel() {
+    fn column_moments_do_not_cancel() {
         for shape in SHAPES {
             let x = matrix(shape) + 1e6;
             let (mut mean, mut variance) = (vec![f64::NAN; shape.1], vec![f64::NAN; shape.1]);

@@ -1,18 +1,18 @@
-//! One plain loop, compiled for every instruction set.
+//! One plain loop, compiled for every instruction set and chosen at run time.
 #![allow(unsafe_code)]
 
-/// Runs `pass`, a plain loop over slices, compiled for the best instruction set this processor has.
+/// Calls `pass`, a plain loop over slices, compiled for the best instruction set this processor has.
 ///
-/// What the closure calls has to be inlined into it to be compiled with it, and so has the closure itself, which the
-/// compiler decides by its length: mark functions `#[inline(always)]`, and long closures too
-/// (`vectorize(#[inline(always)] move || …)`). `move` matters too: a number that is borrowed might change with every
-/// element that is written, for all the compiler knows. The arithmetic stays what it says: nothing is reordered or fused, so the result
-/// has the same bits on every processor.
+/// The arithmetic is as written: nothing is reordered or fused, so the result has the same bits on every processor.
+///
+/// Only what is inlined into `pass`, and `pass` itself, is compiled for that instruction set: mark the functions it calls
+/// `#[inline(always)]`, and a long closure too (`vectorize(#[inline(always)] move || …)`). Make the closure `move`: for
+/// all the compiler knows, a borrowed number may change with every element that is written.
 ///
 /// ```
 /// let (x, mut y) = (vec![1.0_f32, 2.0, 3.0], vec![10.0, 20.0, 30.0]);
 /// let (from, to, rate) = (&x, &mut y, 0.5);
-/// gradus::vectorize(move || {
+/// gradus::kernel::vectorize(move || {
 ///     for (y, x) in to.iter_mut().zip(from) {
 ///         *y += rate * x;
 ///     }
@@ -24,7 +24,7 @@ pub fn vectorize<R>(pass: impl FnOnce() -> R) -> R {
     vectorize_at(Level::detected(), pass)
 }
 
-/// The same for the instructions of `level`, which the processor has.
+/// The same for the instruction set of `level`, which the processor has.
 #[inline(always)]
 pub(super) fn vectorize_at<R>(level: Level, pass: impl FnOnce() -> R) -> R {
     match level {
@@ -50,9 +50,9 @@ fn with_avx2<R>(pass: impl FnOnce() -> R) -> R {
     pass()
 }
 
-/// Whether the registers that are used have 512 bits.
+/// Whether [`vectorize`] uses registers of 512 bits.
 #[inline(always)]
-pub(super) fn wide() -> bool {
+pub(super) fn has_wide_registers() -> bool {
     match Level::detected() {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => true,
@@ -60,13 +60,13 @@ pub(super) fn wide() -> bool {
     }
 }
 
-/// Asks for numbers ahead of time.
+/// Prefetches elements into the first-level cache.
 #[inline(always)]
-pub(crate) fn prefetch<F>(soon: &[F]) {
-    prefetch_at(soon.as_ptr().cast(), size_of_val(soon));
+pub(crate) fn prefetch<F>(x: &[F]) {
+    prefetch_at(x.as_ptr().cast(), size_of_val(x));
 }
 
-/// Asks for the cache line of every 64th byte of `bytes` from an address on, which may be any; nothing is read.
+/// Prefetches `bytes` from an address on, a cache line of 64 bytes at a time; the address may be any, nothing is read.
 #[inline(always)]
 pub(super) fn prefetch_at(from: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -79,10 +79,10 @@ pub(super) fn prefetch_at(from: *const u8, bytes: usize) {
     let _ = (from, bytes);
 }
 
-/// The instruction sets that code is compiled for, each with all that the one before it has.
+/// The instruction sets that code is compiled for, each a superset of the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Level {
-    /// What the target promises: SSE2 on x86-64, NEON on AArch64.
+    /// That of the target: SSE2 on x86-64, NEON on AArch64.
     Baseline,
     /// x86-64-v3: 256-bit vectors and fused multiply-add.
     #[cfg(target_arch = "x86_64")]
@@ -93,7 +93,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// All that this processor has.
+    /// Every level this processor has.
     #[cfg(test)]
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let levels = [
@@ -106,14 +106,14 @@ impl Level {
         levels.into_iter().filter(|level| *level <= Self::detected())
     }
 
-    /// The best of this processor.
+    /// The best level of this processor.
     #[cfg(not(target_arch = "x86_64"))]
     #[inline(always)]
     pub(super) fn detected() -> Self {
         Self::Baseline
     }
 
-    /// The best of this processor, asked once.
+    /// The best level of this processor, detected once.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn detected() -> Self {

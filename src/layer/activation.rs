@@ -2,7 +2,9 @@ use std::fmt::{self, Debug};
 
 use ndarray::Array2;
 
-use super::{Layer, expect_shape, resize, values_mut};
+use super::{Graph, Layer, Pass, expect_shape};
+use crate::array::{resize, values_mut};
+use crate::error::Error;
 use crate::kernel;
 use crate::scalar::Scalar;
 
@@ -48,7 +50,7 @@ impl<F: Scalar> Slope<F> {
 
 /// An element-wise layer: its formula is `y` and `dy/dx` in terms of `y` alone or of `x`.
 macro_rules! activation {
-    ($(#[$doc:meta])* $name:ident, $onnx:literal, $function:expr, $with_slope:expr) => {
+    ($(#[$doc:meta])* $name:ident, $operator:literal, $function:expr, $with_slope:expr) => {
         $(#[$doc])*
         #[derive(Clone, Default)]
         pub struct $name<F = f32> {
@@ -69,7 +71,7 @@ macro_rules! activation {
         }
 
         impl<F: Scalar> Layer<F> for $name<F> {
-            fn forward(&mut self, input: Array2<F>) -> Array2<F> {
+            fn forward(&mut self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
                 self.slope.forward(input, $with_slope)
             }
 
@@ -84,9 +86,8 @@ macro_rules! activation {
                 input
             }
 
-            #[cfg(feature = "onnx")]
-            fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), crate::error::Error> {
-                graph.node($onnx, &[], &[]);
+            fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
+                graph.node($operator, &[], &[]);
                 Ok(())
             }
         }
@@ -98,9 +99,10 @@ activation!(
     /// NaN stays NaN.
     ///
     /// ```
-    /// use gradus::{Layer, ReLU, ndarray::array};
+    /// use gradus::{layer::{Layer, Pass, ReLU}, ndarray::array};
+    /// let mut rng = gradus::rng(1);
     /// let mut relu = ReLU::new();
-    /// assert_eq!(relu.forward(array![[-1.0, 0.0, 2.0]]), array![[0.0, 0.0, 2.0]]);
+    /// assert_eq!(relu.forward(array![[-1.0, 0.0, 2.0]], &mut Pass::new(&mut rng)), array![[0.0, 0.0, 2.0]]);
     /// assert_eq!(relu.backward(array![[5.0, 5.0, 5.0]]), array![[0.0, 0.0, 5.0]]);
     /// ```
     ReLU,
@@ -113,9 +115,10 @@ activation!(
     /// The logistic sigmoid, `y = 1 / (1 + e⁻ˣ)`; `dy/dx = y (1 - y)`.
     ///
     /// ```
-    /// use gradus::{Layer, Sigmoid, ndarray::array};
+    /// use gradus::{layer::{Layer, Pass, Sigmoid}, ndarray::array};
+    /// let mut rng = gradus::rng(1);
     /// let mut sigmoid = Sigmoid::new();
-    /// assert_eq!(sigmoid.forward(array![[0.0, 1e4, -1e4]]), array![[0.5, 1.0, 0.0]]);
+    /// assert_eq!(sigmoid.forward(array![[0.0, 1e4, -1e4]], &mut Pass::new(&mut rng)), array![[0.5, 1.0, 0.0]]);
     /// assert_eq!(sigmoid.backward(array![[1.0, 1.0, 1.0]]), array![[0.25, 0.0, 0.0]]);
     /// ```
     Sigmoid,
@@ -131,9 +134,10 @@ activation!(
     /// The hyperbolic tangent, `y = tanh x`; `dy/dx = 1 - y²`.
     ///
     /// ```
-    /// use gradus::{Layer, Tanh, ndarray::array};
+    /// use gradus::{layer::{Layer, Pass, Tanh}, ndarray::array};
+    /// let mut rng = gradus::rng(1);
     /// let mut tanh = Tanh::new();
-    /// assert_eq!(tanh.forward(array![[0.0, 1e4, -1e4]]), array![[0.0, 1.0, -1.0]]);
+    /// assert_eq!(tanh.forward(array![[0.0, 1e4, -1e4]], &mut Pass::new(&mut rng)), array![[0.0, 1.0, -1.0]]);
     /// assert_eq!(tanh.backward(array![[1.0, 1.0, 1.0]]), array![[1.0, 0.0, 0.0]]);
     /// ```
     Tanh,
@@ -147,6 +151,6 @@ activation!(
 
 /// max(x, 0), and NaN for NaN.
 #[inline(always)]
-pub(crate) fn relu<F: Scalar>(x: F) -> F {
+fn relu<F: Scalar>(x: F) -> F {
     if x <= F::zero() { F::zero() } else { x }
 }

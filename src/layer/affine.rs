@@ -1,7 +1,8 @@
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use rand::Rng;
 
-use super::{Layer, Param, Role, expect_columns, expect_inputs, expect_shape, resize, standard};
+use super::{Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
+use crate::array::{resize, standard};
 use crate::error::Error;
 use crate::init::Init;
 use crate::kernel;
@@ -13,7 +14,7 @@ use crate::scalar::Scalar;
 /// `dL/dW = xᵀ g`, `dL/db = Σₙ gₙ`, `dL/dx = g Wᵀ`.
 ///
 /// ```
-/// use gradus::{Affine, Layer, ndarray::array};
+/// use gradus::{layer::{Affine, Layer}, ndarray::array};
 /// let affine = Affine::from_parts(array![[1.0, 2.0], [3.0, 4.0]], array![10.0, 20.0])?;
 /// assert_eq!(affine.infer(array![[1.0, 1.0]]), array![[14.0, 26.0]]);
 /// # Ok::<(), gradus::Error>(())
@@ -36,7 +37,7 @@ impl<F: Scalar> Affine<F> {
     /// Random weights, zero biases.
     ///
     /// ```
-    /// use gradus::{Affine, Init};
+    /// use gradus::{Init, layer::Affine};
     /// let affine = Affine::<f32>::new(784, 100, Init::He, &mut gradus::rng(1))?;
     /// assert_eq!((affine.weight.value.dim(), affine.bias.value.dim()), ((784, 100), (1, 100)));
     /// # Ok::<(), gradus::Error>(())
@@ -46,7 +47,7 @@ impl<F: Scalar> Affine<F> {
     /// No inputs or no outputs; an [`Init`] outside its range.
     pub fn new<R: Rng + ?Sized>(inputs: usize, outputs: usize, init: Init, rng: &mut R) -> Result<Self, Error> {
         if inputs == 0 || outputs == 0 {
-            return Err(Error::Empty { what: format!("Affine({inputs}, {outputs}), inputs and outputs") });
+            return Err(Error::empty(format!("Affine({inputs}, {outputs}), inputs and outputs")));
         }
         let weight = init.sample(inputs, outputs, rng)?;
         Ok(Self::assemble(weight, Array2::zeros((1, outputs))))
@@ -58,11 +59,11 @@ impl<F: Scalar> Affine<F> {
     /// As many biases as the weights have columns are needed, and at least one of each.
     pub fn from_parts(weight: Array2<F>, bias: Array1<F>) -> Result<Self, Error> {
         if weight.is_empty() {
-            return Err(Error::Empty { what: format!("Affine weights of shape {:?}", weight.dim()) });
+            return Err(Error::empty(format!("Affine weights of shape {:?}", weight.dim())));
         }
         if bias.len() != weight.ncols() {
-            let what = "biases of Affine (one a column of the weights)".to_string();
-            return Err(Error::Mismatch { what, expected: weight.ncols(), found: bias.len() });
+            let what = "biases of Affine (one for each column of the weights)";
+            return Err(Error::invalid(what, weight.ncols(), bias.len()));
         }
         Ok(Self::assemble(standard(weight), standard(bias.insert_axis(Axis(0)))))
     }
@@ -98,8 +99,10 @@ impl<F: Scalar> Affine<F> {
 }
 
 impl<F: Scalar> Layer<F> for Affine<F> {
+    crate::params!(F: weight, bias);
+
     #[track_caller]
-    fn forward(&mut self, input: Array2<F>) -> Array2<F> {
+    fn forward(&mut self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
         expect_columns("Affine", self.inputs(), input.dim());
         let mut y = std::mem::take(&mut self.spare);
         resize(&mut y, (input.nrows(), self.outputs()));
@@ -140,18 +143,7 @@ impl<F: Scalar> Layer<F> for Affine<F> {
         Ok(self.outputs())
     }
 
-    fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {
-        visit(&self.weight);
-        visit(&self.bias);
-    }
-
-    fn params_mut(&mut self, visit: &mut dyn FnMut(&mut Param<F>)) {
-        visit(&mut self.weight);
-        visit(&mut self.bias);
-    }
-
-    #[cfg(feature = "onnx")]
-    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+    fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
         let constants = [graph.parameter(&self.weight), graph.parameter(&self.bias)];
         graph.node("Gemm", &constants, &[]);
         Ok(())

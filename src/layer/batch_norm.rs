@@ -1,6 +1,7 @@
 use ndarray::Array2;
 
-use super::{Layer, Param, Role, expect_columns, expect_inputs, expect_shape, resize, values, values_mut};
+use super::{Attribute, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
+use crate::array::{resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -17,7 +18,9 @@ use crate::scalar::Scalar;
 /// `g = dL/dy` and means over the batch: `dL/dγ = Σ g x̂`, `dL/dβ = Σ g`,
 /// `dL/dx = γ / √(σ² + ε) · (g - mean(g) - x̂ mean(g x̂))`.
 ///
-/// Inference uses the running statistics in place of μ and σ². Names, values and defaults are those of
+/// Inference uses the running statistics in place of μ and σ². A `forward` computes what they become, and the step of an
+/// [`Updater`](crate::optim::Updater) that follows gives them that value ([`Param::commit`]): a step that fails leaves
+/// them as they were. Names, values and defaults are those of
 /// PyTorch's `BatchNorm1d`. The book's code differs: its ε is 1e-6, its running variance starts at 0 and
 /// averages the biased variance, and its `momentum` 0.9 is the share *kept*.
 ///
@@ -27,10 +30,11 @@ use crate::scalar::Scalar;
 /// Ioffe & Szegedy, *Batch Normalization*, 2015.
 ///
 /// ```
-/// use gradus::{BatchNorm, Layer, ndarray::array};
+/// use gradus::{layer::{BatchNorm, Layer, Param, Pass}, ndarray::array};
 /// let mut norm = BatchNorm::<f64>::new(1)?;
-/// let y = norm.forward(array![[1.0], [3.0]]);
+/// let y = norm.forward(array![[1.0], [3.0]], &mut Pass::new(&mut gradus::rng(1)));
 /// assert!((y[[0, 0]] + 1.0).abs() < 1e-5 && (y[[1, 0]] - 1.0).abs() < 1e-5);
+/// norm.params_mut(&mut Param::commit);
 /// assert_eq!(norm.running_mean.value[[0, 0]], 0.1 * 2.0); // of 0 and the batch's mean, 2
 /// assert_eq!(norm.running_var.value[[0, 0]], 1.0 + 0.1 * (2.0 - 1.0)); // of 1 and the unbiased variance, 2
 /// # Ok::<(), gradus::Error>(())
@@ -42,11 +46,11 @@ pub struct BatchNorm<F = f32> {
     pub gamma: Param<F>,
     /// β, `(1, D)`, from 0.
     pub beta: Param<F>,
-    /// `running_mean += momentum * (mean - running_mean)` in every `forward`, from 0.
+    /// `running_mean += momentum * (mean - running_mean)` with every step, from 0.
     pub running_mean: Param<F>,
-    /// `running_var += momentum * (unbiased_variance - running_var)` in every `forward`, from 1.
+    /// `running_var += momentum * (unbiased_variance - running_var)` with every step, from 1.
     pub running_var: Param<F>,
-    /// How many batches `forward` has seen.
+    /// How many batches there were.
     pub batches: Param<F>,
     /// ε, 1e-5 unless set.
     epsilon: F,
@@ -67,7 +71,7 @@ impl<F: Scalar> BatchNorm<F> {
     /// A width of 0.
     pub fn new(width: usize) -> Result<Self, Error> {
         if width == 0 {
-            return Err(Error::Empty { what: "BatchNorm(0), columns".into() });
+            return Err(Error::empty("BatchNorm(0), columns"));
         }
         let row = |value: f64| Array2::from_elem((1, width), F::of(value));
         Ok(Self {
@@ -87,7 +91,7 @@ impl<F: Scalar> BatchNorm<F> {
     /// The same layer with this ε, added to the variance under the root.
     ///
     /// ```
-    /// use gradus::BatchNorm;
+    /// use gradus::layer::BatchNorm;
     /// // The book's: ε = 1e-6, a running variance that starts at 0.
     /// let mut norm = BatchNorm::<f64>::new(100)?.with_epsilon(1e-6)?;
     /// norm.running_var.value.fill(0.0);
@@ -127,28 +131,34 @@ impl<F: Scalar> BatchNorm<F> {
         self.gamma.value.ncols()
     }
 
-    /// Moves the running statistics towards those of a batch of `rows` rows, unless they are frozen. No rows have none.
+    /// Leaves the next running statistics for the step that follows, unless they are frozen or there are no rows.
     fn track(&mut self, rows: usize) {
         if rows == 0 || self.running_mean.frozen {
             return;
         }
-        let [mean, variance] = &self.sums;
         let n = F::of(rows as f64);
         let unbiased = if rows > 1 { n / (n - F::one()) } else { F::one() };
         let m = self.momentum;
-        for (running, &mean) in values_mut(&mut self.running_mean.value).iter_mut().zip(mean) {
-            *running += m * (mean - *running);
+        let [mean, variance] = &self.sums;
+        for (param, batch, scale) in
+            [(&mut self.running_mean, mean, F::one()), (&mut self.running_var, variance, unbiased)]
+        {
+            resize(&mut param.grad, param.value.dim());
+            let running = values(&param.value).iter().zip(batch);
+            for (next, (&running, &batch)) in values_mut(&mut param.grad).iter_mut().zip(running) {
+                *next = running + m * (batch * scale - running);
+            }
         }
-        for (running, &variance) in values_mut(&mut self.running_var.value).iter_mut().zip(variance) {
-            *running += m * (variance * unbiased - *running);
-        }
-        self.batches.value += F::one();
+        resize(&mut self.batches.grad, (1, 1));
+        self.batches.grad[[0, 0]] = self.batches.value[[0, 0]] + F::one();
     }
 }
 
 impl<F: Scalar> Layer<F> for BatchNorm<F> {
+    crate::params!(F: gamma, beta, running_mean, running_var, batches);
+
     #[track_caller]
-    fn forward(&mut self, mut input: Array2<F>) -> Array2<F> {
+    fn forward(&mut self, mut input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
         expect_columns("BatchNorm", self.columns(), input.dim());
         let rows = input.nrows();
         let [mean, variance] = &mut self.sums;
@@ -225,27 +235,10 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         Ok(input)
     }
 
-    fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {
-        visit(&self.gamma);
-        visit(&self.beta);
-        visit(&self.running_mean);
-        visit(&self.running_var);
-        visit(&self.batches);
-    }
-
-    fn params_mut(&mut self, visit: &mut dyn FnMut(&mut Param<F>)) {
-        visit(&mut self.gamma);
-        visit(&mut self.beta);
-        visit(&mut self.running_mean);
-        visit(&mut self.running_var);
-        visit(&mut self.batches);
-    }
-
-    #[cfg(feature = "onnx")]
-    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+    fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
         let parameters = [&self.gamma, &self.beta, &self.running_mean, &self.running_var];
         let constants = parameters.map(|param| graph.parameter(param));
-        let epsilon = crate::onnx::Attribute::Float(self.epsilon.as_f64() as f32);
+        let epsilon = Attribute::Float(self.epsilon.as_f64() as f32);
         graph.node("BatchNormalization", &constants, &[("epsilon", epsilon)]);
         Ok(())
     }

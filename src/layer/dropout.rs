@@ -2,17 +2,17 @@ use ndarray::Array2;
 use rand::Rng;
 
 use super::activation::Slope;
-use super::{Layer, values_mut};
+use super::{Graph, Layer, Pass};
+use crate::array::values_mut;
 use crate::error::{Error, require};
 use crate::kernel;
-use crate::rng::{Generator, fork};
 use crate::scalar::Scalar;
 
 /// Which of its two passes makes up for the missing neurons.
 ///
 /// ```
-/// use gradus::{Dropout, DropoutForm, Layer, ndarray::array};
-/// let book = Dropout::with_form(0.25, DropoutForm::Book, &mut gradus::rng(1))?;
+/// use gradus::{layer::{Dropout, DropoutForm, Layer}, ndarray::array};
+/// let book = Dropout::with_form(0.25, DropoutForm::Book)?;
 /// assert_eq!(book.infer(array![[8.0]]), array![[6.0]]);
 /// # Ok::<(), gradus::Error>(())
 /// ```
@@ -28,7 +28,7 @@ pub enum DropoutForm {
 
 /// Drops each neuron with probability `ratio` in training.
 ///
-/// With a mask `mᵢ` that is 0 with probability `ratio` and else 1, drawn anew in every `forward`:
+/// With a mask `mᵢ` that is 0 with probability `ratio` and else 1, drawn in every `forward` from its [`Pass`]:
 ///
 /// | form | training | inference |
 /// |---|---|---|
@@ -45,9 +45,9 @@ pub enum DropoutForm {
 /// Srivastava et al., *Dropout: A Simple Way to Prevent Neural Networks from Overfitting*, 2014.
 ///
 /// ```
-/// use gradus::{Dropout, Layer, ndarray::Array2};
-/// let mut dropout = Dropout::new(0.25, &mut gradus::rng(1))?;
-/// let y = dropout.forward(Array2::<f32>::ones((100, 100)));
+/// use gradus::{layer::{Dropout, Layer, Pass}, ndarray::Array2};
+/// let mut dropout = Dropout::new(0.25)?;
+/// let y = dropout.forward(Array2::<f32>::ones((100, 100)), &mut Pass::new(&mut gradus::rng(1)));
 /// assert!(y.iter().all(|&y| y == 0.0 || y == 1.0 / 0.75));
 /// assert!((y.mean().unwrap() - 1.0).abs() < 0.03); // the mean is kept
 /// assert_eq!(dropout.infer(Array2::ones((2, 2))), Array2::<f32>::ones((2, 2)));
@@ -57,31 +57,25 @@ pub enum DropoutForm {
 pub struct Dropout<F = f32> {
     ratio: f64,
     form: DropoutForm,
-    rng: Generator,
     slope: Slope<F>,
 }
 
 impl<F: Scalar> Dropout<F> {
-    /// Drops a share `ratio` of its input, in the inverted form, with a generator of its own whose seed
-    /// comes from `rng`.
+    /// Drops a share `ratio` of its input, in the inverted form.
     ///
     /// # Errors
     /// `ratio` outside `[0, 1)`.
-    pub fn new<R: Rng + ?Sized>(ratio: f64, rng: &mut R) -> Result<Self, Error> {
-        Self::with_form(ratio, DropoutForm::Inverted, rng)
+    pub fn new(ratio: f64) -> Result<Self, Error> {
+        Self::with_form(ratio, DropoutForm::Inverted)
     }
 
     /// The same in the form asked for.
     ///
     /// # Errors
     /// `ratio` outside `[0, 1)`.
-    pub fn with_form<R: Rng + ?Sized>(ratio: f64, form: DropoutForm, rng: &mut R) -> Result<Self, Error> {
-        Self::check(ratio)?;
-        Ok(Self { ratio, form, rng: fork(rng), slope: Slope::default() })
-    }
-
-    pub(crate) fn check(ratio: f64) -> Result<(), Error> {
-        require((0.0..1.0).contains(&ratio), "Dropout ratio", "a share in [0, 1)", ratio)
+    pub fn with_form(ratio: f64, form: DropoutForm) -> Result<Self, Error> {
+        require((0.0..1.0).contains(&ratio), "Dropout ratio", "a share in [0, 1)", ratio)?;
+        Ok(Self { ratio, form, slope: Slope::default() })
     }
 
     /// The share that is dropped.
@@ -99,10 +93,10 @@ impl<F: Scalar> Dropout<F> {
 }
 
 impl<F: Scalar> Layer<F> for Dropout<F> {
-    fn forward(&mut self, mut input: Array2<F>) -> Array2<F> {
+    fn forward(&mut self, mut input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F> {
         let scale = self.training_scale();
         let mask = self.slope.reset(input.dim());
-        kernel::dropout_mask(self.rng.next_u64(), self.ratio, scale, mask);
+        kernel::dropout_mask(pass.rng().next_u64(), 0, self.ratio, scale, mask);
         self.slope.multiply(&mut input);
         input
     }
@@ -121,23 +115,11 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
         input
     }
 
-    fn infer_random(&self, mut input: Array2<F>, rng: &mut Generator) -> Array2<F> {
-        let mut mask = Slope::default();
-        kernel::dropout_mask(rng.next_u64(), self.ratio, self.training_scale(), mask.reset(input.dim()));
-        mask.multiply(&mut input);
-        input
+    fn infer_random(&self, input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F> {
+        Self { slope: Slope::default(), ..*self }.forward(input, pass)
     }
 
-    fn generators(&self, visit: &mut dyn FnMut(&Generator)) {
-        visit(&self.rng);
-    }
-
-    fn generators_mut(&mut self, visit: &mut dyn FnMut(&mut Generator)) {
-        visit(&mut self.rng);
-    }
-
-    #[cfg(feature = "onnx")]
-    fn onnx(&self, graph: &mut crate::onnx::Graph<F>) -> Result<(), Error> {
+    fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
         if self.form == DropoutForm::Book {
             let keep = graph.constant(&[], &[F::of(1.0 - self.ratio)]);
             graph.node("Mul", &[keep], &[]);

@@ -1,3 +1,4 @@
+use super::rule::clamp;
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -10,12 +11,12 @@ use crate::scalar::Scalar;
 /// | `Norm(c)` | `g · min(1, c / ‖g‖)`, ‖g‖ the 2-norm over all trained parameters together: the direction stays |
 /// | `Value(c)` | every element of g limited to `[-c, c]` |
 ///
-/// The gradient of the loss is clipped, then [`WeightDecay::L2`](crate::WeightDecay::L2) adds its `λ W`: the order
+/// The gradient of the loss is clipped, then [`WeightDecay::L2`](super::WeightDecay::L2) adds its `λ W`: the order
 /// of PyTorch, where decay is the optimizer's. PyTorch divides by `‖g‖ + 1e-6`; here the clipped norm is c exactly.
 /// The norm is summed in one fixed order, and neither overflows nor underflows.
 ///
 /// ```
-/// use gradus::{Clip, SGD, Updater};
+/// use gradus::optim::{Clip, SGD, Updater};
 /// let mut updater = Updater::new(SGD { learning_rate: 1.0 }).clip(Clip::Norm(1.0));
 /// let mut p = [0.0_f64, 0.0];
 /// updater.step_slice(&mut p, &[3.0, 4.0])?;
@@ -41,15 +42,13 @@ impl Clip {
         }
     }
 
-    /// What is done to every element of a step's gradients; `norm` is asked only where it matters.
-    pub(super) fn action(self, norm: impl FnOnce() -> f64) -> Action {
+    /// What is done to every element of a step's gradients whose global norm is `norm`.
+    pub(super) fn action(self, norm: f64) -> Action {
         match self {
             Self::None => Action::Keep,
             Self::Value(most) => Action::Limit(most),
-            Self::Norm(most) => {
-                let norm = norm();
-                if norm > most { Action::Scale(most / norm) } else { Action::Keep }
-            }
+            Self::Norm(most) if norm > most => Action::Scale(most / norm),
+            Self::Norm(_) => Action::Keep,
         }
     }
 }
@@ -73,9 +72,7 @@ impl Action {
             }
             Self::Limit(most) => {
                 let most = F::of(most);
-                kernel::vectorize(move || {
-                    out.iter_mut().zip(grad).for_each(|(out, &g)| *out = super::bounded(g, most))
-                });
+                kernel::vectorize(move || out.iter_mut().zip(grad).for_each(|(out, &g)| *out = clamp(g, most)));
             }
         }
     }

@@ -1,30 +1,40 @@
-use std::collections::BTreeMap;
-
 use super::clip::{self, Action, Clip};
-use super::{Optimizer, Schedule, WeightDecay};
-use crate::error::{Error, require};
+use super::rule::{self, clamp};
+use super::{Optimizer, ParamState, Step, UpdaterState, WeightDecay};
+use crate::array::{values, values_mut};
+use crate::error::Error;
+use crate::history::History;
 use crate::kernel;
-use crate::layer::{Layer, Param, Role, values, values_mut};
+use crate::layer::{Layer, Param, Role};
 use crate::scalar::Scalar;
+use crate::schedule::Schedule;
 
 /// Drives an [`Optimizer`]: owns the step count and the state, and does once for all rules what each would
-/// otherwise do for itself: schedules, clipping, weight decay, blocks, threads, and every sixteenth step bringing the
-/// state back to where numbers are fast: what is all but subnormal becomes zero, what is infinite the largest number.
+/// otherwise do for itself: schedules, the check that gradients are finite, clipping, weight decay, blocks, threads, and
+/// every sixteenth step the flushing of its state: what is nearly subnormal becomes zero, what is infinite the largest
+/// number.
 ///
 /// One updater belongs to one network (or one slice): it remembers the shapes of the first step and refuses others.
 ///
-/// ```
-/// use gradus::{Momentum, Updater};
+/// # A training loop of your own
 ///
-/// // f(x, y) = x²/20 + y², from (-7, 2)
-/// let mut updater = Updater::new(Momentum { learning_rate: 0.1, ..Momentum::default() });
-/// let mut p = [-7.0_f64, 2.0];
-/// for _ in 0..100 {
-///     let gradient = [p[0] / 10.0, 2.0 * p[1]];
-///     updater.step_slice(&mut p, &gradient)?;
+/// ```
+/// use gradus::prelude::*;
+/// let mut rng = gradus::rng(1);
+/// let data = Digits::load::<f32>()?;
+/// let mut net = Sequential::mlp(64, &[30], 10).dropout(0.1).build(&mut rng)?;
+/// let mut updater = Updater::new(Adam::default());
+/// let mut losses = Vec::new();
+/// let batches = data.shuffled_batches(100, &mut rng)?; // an epoch
+/// for batch in batches {
+///     let output = net.forward(batch.rows, &mut Pass::new(&mut rng));
+///     let (loss, grad) = SoftmaxCrossEntropy.value_and_grad(output, &batch.targets);
+///     net.backward_params(grad);
+///     updater.step(&mut net)?; // an error, and the network as before, where a gradient is not finite
+///     losses.push(loss);
 /// }
-/// assert!(p[0].abs() < 0.1 && p[1].abs() < 0.1);
-/// # Ok::<(), gradus::Error>(())
+/// assert!(losses[17] < losses[0]);
+/// # Ok::<(), Error>(())
 /// ```
 ///
 /// # Gradient accumulation
@@ -35,7 +45,7 @@ use crate::scalar::Scalar;
 /// statistics are a batch's. Where the parts cannot be one batch, average their gradients in a loop of your own:
 ///
 /// ```
-/// use gradus::{Layer, Loss, ndarray::Array2, prelude::*};
+/// use gradus::{ndarray::Array2, prelude::*};
 /// # let mut net = Sequential::<f64>::mlp(64, &[10], 10).build(&mut gradus::rng(1))?;
 /// # let mut whole = Sequential::<f64>::mlp(64, &[10], 10).build(&mut gradus::rng(1))?;
 /// # let data = Digits::load()?;
@@ -44,7 +54,7 @@ use crate::scalar::Scalar;
 /// let mut sums: Vec<Array2<f64>> = Vec::new();
 /// let parts = 4; // of equal size
 /// for batch in data.batches(data.len() / parts)? {
-///     let output = net.forward(batch.rows);
+///     let output = net.forward(batch.rows, &mut Pass::new(&mut gradus::rng(1)));
 ///     let (_, grad) = SoftmaxCrossEntropy.value_and_grad(output, &batch.targets);
 ///     net.backward_params(grad);
 ///     let mut n = 0;
@@ -65,12 +75,11 @@ use crate::scalar::Scalar;
 /// # }
 /// # let (a, b) = (net.predict(data.rows())?, whole.predict(data.rows())?);
 /// # assert!((a - b).iter().all(|difference| difference.abs() < 1e-12));
-/// # Ok::<(), gradus::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Updater<F, O> {
-    /// The rule, with its hyper-parameters; they may change between steps. A schedule sets the learning rate anew
-    /// before each.
+    /// The rule, with its hyper-parameters; they may change between steps.
     pub optimizer: O,
     weight_decay: Option<WeightDecay>,
     decayed: Vec<Role>,
@@ -79,56 +88,20 @@ pub struct Updater<F, O> {
     state: UpdaterState<F>,
 }
 
-/// All that an [`Updater`] has gathered, to be kept and given back: the next step has the same bits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UpdaterState<F> {
-    /// How many steps were taken.
-    pub steps: u64,
-    /// One for each parameter, in the network's order; those that are frozen too.
-    pub parameters: Vec<ParamState<F>>,
-}
-
-/// What an updater was before a learning-rate range test.
-#[derive(Debug)]
-pub(crate) struct Paused<F> {
-    state: UpdaterState<F>,
-    schedule: Option<Box<dyn Schedule>>,
-    learning_rate: F,
-}
-
-/// What one parameter has gathered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ParamState<F> {
-    /// Its name at the first step.
-    pub name: String,
-    /// Its shape.
-    pub shape: (usize, usize),
-    /// How many steps it was part of since its state was made: what the rule counts by.
-    pub steps: u64,
-    /// The rule's slots one after another, each as long as the parameter; empty while it is frozen.
-    pub slots: Vec<F>,
-}
-
 impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     /// A driver at step 0: the rule's own learning rate and weight decay, no clipping.
     pub fn new(optimizer: O) -> Self {
-        Self {
-            optimizer,
-            weight_decay: None,
-            decayed: vec![Role::Weight],
-            clip: Clip::None,
-            schedule: None,
-            state: UpdaterState { steps: 0, parameters: Vec::new() },
-        }
+        let state = UpdaterState::default();
+        Self { optimizer, weight_decay: None, decayed: vec![Role::Weight], clip: Clip::None, schedule: None, state }
     }
 
-    /// Decays weights with every step. Takes the place of what the rule brings along (AdamW does).
+    /// Decays weights with every step. Replaces the decay that is part of the rule (AdamW's).
     pub fn weight_decay(mut self, decay: WeightDecay) -> Self {
         self.weight_decay = Some(decay);
         self
     }
 
-    /// Decays the parameters of these roles: `[Role::Weight]` where nothing is said.
+    /// Decays the parameters of these roles: `[Role::Weight]` by default.
     pub fn decay_roles(mut self, roles: &[Role]) -> Self {
         self.decayed = roles.to_vec();
         self
@@ -140,18 +113,15 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         self
     }
 
-    /// Sets the learning rate before every step.
+    /// Takes the learning rate of every step from a schedule, in place of the rule's own.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedule = Some(Box::new(schedule));
         self
     }
 
-    /// Tells the schedule an epoch's loss; only [`ReduceOnPlateau`](crate::ReduceOnPlateau) listens.
-    /// [`Trainer::fit`](crate::Trainer::fit) does it by itself.
+    /// Records an epoch's loss, which schedules may go by. [`Trainer::fit`](crate::Trainer::fit) does it by itself.
     pub fn observe(&mut self, loss: f64) {
-        if let Some(schedule) = &mut self.schedule {
-            schedule.observe(loss);
-        }
+        self.state.losses.push(loss);
     }
 
     /// How many steps were taken.
@@ -159,15 +129,37 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         self.state.steps
     }
 
-    /// All that was gathered by the steps until now.
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.rate(self.state.steps)
+    }
+
+    /// The learning rate of the last step.
+    pub(crate) fn last_rate(&self) -> f64 {
+        self.rate(self.state.steps.saturating_sub(1))
+    }
+
+    /// A driver of the same rule and settings at step 0.
+    pub(crate) fn fresh(&self) -> Updater<F, &O> {
+        Updater {
+            optimizer: &self.optimizer,
+            weight_decay: self.weight_decay,
+            decayed: self.decayed.clone(),
+            clip: self.clip,
+            schedule: self.schedule.clone(),
+            state: UpdaterState::default(),
+        }
+    }
+
+    /// All the state: what the steps so far have left.
     pub fn state(&self) -> &UpdaterState<F> {
         &self.state
     }
 
-    /// Goes on from a state kept before.
+    /// Continues from a state that was kept.
     ///
     /// ```
-    /// use gradus::{Adam, Updater};
+    /// use gradus::optim::{Adam, Updater};
     /// let (mut p, gradient) = ([1.0], [0.3]);
     /// let mut updater = Updater::new(Adam::default());
     /// updater.step_slice(&mut p, &gradient)?;
@@ -180,119 +172,66 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::State`] where a parameter has not as many numbers as the rule keeps.
+    /// [`Error::Invalid`] where the state is of another rule, or a parameter has not as many numbers as the rule keeps.
     pub fn restore(&mut self, state: UpdaterState<F>) -> Result<(), Error> {
-        for ParamState { name, shape, slots, .. } in &state.parameters {
-            let expected = self.optimizer.slots().saturating_mul(shape.0).saturating_mul(shape.1);
-            if slots.len() != expected && !slots.is_empty() {
-                return Err(Error::State {
-                    parameter: name.clone(),
-                    expected: format!("{} numbers", slots.len()),
-                    found: format!("{expected} of {}", self.optimizer.name()),
-                });
-            }
-        }
+        state.check(&self.optimizer.name(), self.optimizer.slots())?;
         self.state = state;
         Ok(())
     }
 
-    /// Back to step 0, without a schedule, until [`resume`](Self::resume).
-    pub(crate) fn pause(&mut self) -> Paused<F> {
-        let empty = UpdaterState { steps: 0, parameters: Vec::new() };
-        Paused {
-            state: std::mem::replace(&mut self.state, empty),
-            schedule: self.schedule.take(),
-            learning_rate: self.optimizer.learning_rate(),
-        }
-    }
-
-    /// As it was before.
-    pub(crate) fn resume(&mut self, paused: Paused<F>) {
-        (self.state, self.schedule) = (paused.state, paused.schedule);
-        self.optimizer.set_learning_rate(paused.learning_rate);
-    }
-
-    /// What the schedule has gathered.
-    pub(crate) fn schedule_state(&self) -> Vec<f64> {
-        self.schedule.as_ref().map_or(Vec::new(), |schedule| schedule.state())
-    }
-
-    /// What makes the steps what they are, in words: a resumed run has to have the same.
-    /// A schedule is told from another by its rates at some of the `steps` that were taken.
-    pub(crate) fn settings(&self, steps: u64) -> BTreeMap<String, String> {
-        let last = steps.saturating_sub(1);
-        let schedule = self.schedule.as_ref().map_or("none".into(), |schedule| {
-            let rates = [0, last / 2, last].map(|step| format!("{:.6e}", schedule.rate(step)));
-            format!("{} with rates {}", schedule.name(), rates.join(", "))
-        });
-        let settings = [
-            ("optimizer", format!("{:?}", self.optimizer)),
-            ("weight decay", format!("{:?} of {:?}", self.decay(), self.decayed)),
-            ("clipping", format!("{:?}", self.clip)),
-            ("schedule", schedule),
-        ];
-        settings.map(|(what, value)| (what.to_string(), value)).into()
-    }
-
-    /// Gives the schedule back what it had gathered.
-    pub(crate) fn restore_schedule(&mut self, state: &[f64]) -> Result<(), Error> {
-        self.schedule.as_mut().map_or(Ok(()), |schedule| schedule.restore(state))
-    }
-
-    /// One step on every trained parameter of a network, by the gradients of its last `backward`.
+    /// One step on every trained parameter of a network, by the gradients of its last `backward`; buffers take the
+    /// values of the last `forward`.
     ///
     /// # Errors
-    /// [`Error::Hyperparameter`] where the rule, decay, clipping or schedule is out of its range, [`Error::State`]
-    /// where the network is not of the shape of the steps before, [`Error::Contract`] where a gradient is not of the
-    /// shape of its parameter. No parameter and no state is changed then.
+    /// [`Error::Diverged`] where a gradient or the next value of a buffer is not finite; [`Error::Invalid`] where a
+    /// hyper-parameter or the rate is out of its range or the network is not the one of the steps before;
+    /// [`Error::Layer`] where a gradient is not of the shape of its parameter. No parameter, buffer or state is changed
+    /// then.
     ///
     /// # Panics
     /// The rule asks for more than 8 slots.
     pub fn step<N: Layer<F> + ?Sized>(&mut self, net: &mut N) -> Result<(), Error> {
-        check_gradients(net)?;
-        self.begin(|show| {
-            net.params(&mut |param| {
-                if param.role.is_trained() {
-                    show(&param.name, param.value.dim());
-                }
-            });
-        })?;
-        let (decay, decayed, rule) = (self.decay(), &self.decayed, &self.optimizer);
-        let clip = self.clip.action(|| global_norm(net));
+        let rate = self.begin()?;
+        let norm = self.inspect(net)?;
+        let (decay, clip) = (self.decay(), self.clip.action(norm));
+        let (decayed, optimizer) = (&self.decayed, &self.optimizer);
         let mut states = self.state.parameters.iter_mut();
         net.params_mut(&mut |param| {
             if !param.role.is_trained() {
-                return;
+                return param.commit();
             }
-            let state = states.next().expect("one state a parameter, just prepared");
+            let state = states.next().expect("one state for each parameter, just admitted");
             if param.frozen {
-                state.forget();
-                return;
+                return state.forget();
             }
             let decay = if decayed.contains(&param.role) { decay } else { WeightDecay::None };
             let Param { value, grad, .. } = param;
-            state.step(rule, Before { clip, decay }, values_mut(value), values(grad));
+            state.step(optimizer, rate, Preprocess { clip, decay }, values_mut(value), values(grad));
         });
-        self.state.steps += 1;
+        self.finish();
         Ok(())
     }
 
-    /// One step on bare numbers; weight decay takes them for weights.
+    /// One step on bare numbers; weight decay takes them for weights. Unlike [`step`](Self::step) it does not look whether
+    /// gradients are finite, which would take another pass over memory.
     ///
     /// # Errors
-    /// As [`step`](Self::step), and where there are not as many gradients as parameters.
+    /// A hyper-parameter or the rate out of its range; another number of parameters than before, or of gradients than of
+    /// parameters.
     ///
     /// # Panics
     /// The rule asks for more than 8 slots.
     pub fn step_slice(&mut self, param: &mut [F], grad: &[F]) -> Result<(), Error> {
         if param.len() != grad.len() {
-            let what = "gradients (one a parameter)".to_string();
-            return Err(Error::Mismatch { what, expected: param.len(), found: grad.len() });
+            return Err(Error::invalid("gradients (one for each parameter)", param.len(), grad.len()));
         }
-        self.begin(|show| show("the slice", (1, param.len())))?;
-        let before = Before { clip: self.clip.action(|| clip::norm(grad)), decay: self.decay() };
-        self.state.parameters[0].step(&self.optimizer, before, param, grad);
-        self.state.steps += 1;
+        let rate = self.begin()?;
+        self.state.admit(0, Some(("the slice", (1, param.len()))))?;
+        self.state.admit(1, None)?;
+        let norm = if matches!(self.clip, Clip::Norm(_)) { clip::norm(grad) } else { 0.0 };
+        let preprocess = Preprocess { clip: self.clip.action(norm), decay: self.decay() };
+        self.state.parameters[0].step(&self.optimizer, rate, preprocess, param, grad);
+        self.finish();
         Ok(())
     }
 
@@ -301,104 +240,150 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         let WeightDecay::L2(lambda) = self.decay() else { return 0.0 };
         let mut sum = 0.0;
         net.params(&mut |param| {
-            if param.role.is_trained() && self.decayed.contains(&param.role) {
+            if param.is_trained() && self.decayed.contains(&param.role) {
                 sum += kernel::sum_of_squares(values(&param.value));
             }
         });
         0.5 * lambda * sum
     }
 
+    /// Whether all settings are in their ranges.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.optimizer.check().map_err(|error| error.of(&self.optimizer.name()))?;
+        let owner = |error: Error| error.of(self.optimizer.name());
+        rule::check::<F>("learning_rate", self.optimizer.learning_rate(), rule::RATE).map_err(owner)?;
+        self.optimizer.check().map_err(owner)?;
         self.clip.check()?;
-        self.check_schedule()?;
-        let lambda = self.decay().lambda();
-        require(lambda >= 0.0 && lambda.is_finite(), "weight decay", "a finite value of at least 0", lambda)
+        if let Some(schedule) = &self.schedule {
+            schedule.check().map_err(|error| error.of(schedule.name()))?;
+        }
+        rule::check::<F>("weight decay", self.decay().lambda(), rule::RATE)
     }
 
-    fn check_schedule(&self) -> Result<(), Error> {
-        let Some(schedule) = &self.schedule else { return Ok(()) };
-        schedule.check().map_err(|error| error.of(&schedule.name()))
+    /// What makes the steps what they are, by name: a resumed run has to have the same. The learning rate is not among
+    /// them; a schedule is told from another by its rates at some of the steps that were taken.
+    pub(crate) fn settings(&self, steps: u64, losses: &[f64]) -> Vec<(String, String)> {
+        let owned = |(name, value): (&str, String)| (format!("optimizer.{name}"), value);
+        let mut settings = vec![("optimizer".to_string(), self.optimizer.name())];
+        settings.extend(self.optimizer.settings().into_iter().map(owned));
+        let (decay, lambda) = match self.decay() {
+            WeightDecay::None => ("none", 0.0),
+            WeightDecay::L2(lambda) => ("L2", lambda),
+            WeightDecay::Decoupled(lambda) => ("decoupled", lambda),
+        };
+        let (clip, limit) = match self.clip {
+            Clip::None => ("none", 0.0),
+            Clip::Norm(limit) => ("norm", limit),
+            Clip::Value(limit) => ("value", limit),
+        };
+        let roles: Vec<_> = self.decayed.iter().map(|role| format!("{role:?}")).collect();
+        let last = steps.saturating_sub(1);
+        let (schedule, rates) = self.schedule.as_ref().map_or(("none".into(), String::new()), |schedule| {
+            let rates = [0, last / 2, last].map(|step| format!("{:.6e}", schedule.rate(step, losses)));
+            (schedule.name(), rates.join(", "))
+        });
+        let entries = [
+            ("weight_decay", decay.into()),
+            ("weight_decay.lambda", lambda.to_string()),
+            ("weight_decay.roles", roles.join(", ")),
+            ("clip", clip.into()),
+            ("clip.limit", limit.to_string()),
+            ("schedule", schedule),
+            ("schedule.rates", rates),
+        ];
+        settings.extend(entries.map(|(name, value)| (name.to_string(), value)));
+        settings
+    }
+
+    fn rate(&self, step: u64) -> f64 {
+        let schedule = self.schedule.as_ref().map(|schedule| schedule.rate(step, &self.state.losses));
+        schedule.unwrap_or_else(|| self.optimizer.learning_rate())
     }
 
     fn decay(&self) -> WeightDecay {
         self.weight_decay.unwrap_or_else(|| self.optimizer.weight_decay())
     }
 
-    /// What comes before a step on the parameters that `each` shows (name and shape).
-    fn begin(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
-        self.check_schedule()?;
-        if let Some(schedule) = &self.schedule {
-            self.optimizer.set_learning_rate(F::of(schedule.rate(self.state.steps)));
-        }
+    /// What comes before a step: the checks of all settings, and its learning rate.
+    fn begin(&self) -> Result<F, Error> {
         self.check()?;
-        let slots = self.optimizer.slots();
-        let most = kernel::MAX_SLOTS;
+        let rate = self.learning_rate();
+        if self.schedule.is_some() {
+            let what = |error: Error| error.of(format!("step {},", self.state.steps + 1));
+            rule::check::<F>("learning rate of the schedule", rate, rule::RATE).map_err(what)?;
+        }
+        let (slots, most) = (self.optimizer.slots(), kernel::MAX_SLOTS);
         assert!(slots <= most, "{} asks for {slots} slots, at most {most} are kept", self.optimizer.name());
-        self.prepare(each)
+        Ok(F::of(rate))
     }
 
-    /// The first step makes the state, later ones hold the shapes against it.
-    fn prepare(&mut self, each: impl FnOnce(&mut dyn FnMut(&str, (usize, usize)))) -> Result<(), Error> {
-        let states = &mut self.state.parameters;
+    fn finish(&mut self) {
         if self.state.steps == 0 {
-            states.clear();
-            each(&mut |name, shape| states.push(ParamState::new(name, shape)));
+            self.state.rule = self.optimizer.name();
+        }
+        self.state.steps += 1;
+    }
+
+    /// One look at everything a step reads: that the parameters are those of the steps before, that gradients have their
+    /// shapes and are finite, and the norm of all gradients where it is needed.
+    fn inspect<N: Layer<F> + ?Sized>(&mut self, net: &N) -> Result<f64, Error> {
+        let (mut norm, mut count, mut result) = (0.0, 0, Ok(()));
+        net.params(&mut |param| {
+            if result.is_ok() {
+                result = self.inspect_param(param, &mut count, &mut norm);
+            }
+        });
+        result?;
+        self.state.admit(count, None)?;
+        Ok(norm)
+    }
+
+    fn inspect_param(&mut self, param: &Param<F>, count: &mut usize, norm: &mut f64) -> Result<(), Error> {
+        let Param { name, role, value, grad, frozen } = param;
+        if role.is_trained() {
+            self.state.admit(*count, Some((name, value.dim())))?;
+            *count += 1;
+        }
+        if *frozen {
             return Ok(());
         }
-        let (mut left, mut result) = (states.iter(), Ok(()));
-        let mut compare = |found: Option<(&str, (usize, usize))>| {
-            let expected = left.next();
-            if result.is_ok() && expected.map(|state| state.shape) != found.map(|(_, shape)| shape) {
-                result = Err(mismatch(expected, found));
-            }
-        };
-        each(&mut |name, shape| compare(Some((name, shape))));
-        compare(None);
-        result
+        if !role.is_trained() {
+            let finite = kernel::all_finite(values(grad));
+            return if finite { Ok(()) } else { Err(self.diverged(format!("the next value of {name}"))) };
+        }
+        if grad.dim() != value.dim() {
+            let problem = format!("expected a gradient of shape {:?}, found {:?}", value.dim(), grad.dim());
+            return Err(Error::layer(format!("the layer of {name}"), problem));
+        }
+        self.survey(name, values(grad), norm)
     }
-}
 
-/// The 2-norm of all gradients of trained parameters, one parameter after another.
-fn global_norm<F: Scalar, N: Layer<F> + ?Sized>(net: &N) -> f64 {
-    let mut norm = 0.0_f64;
-    net.params(&mut |param| {
-        if param.is_trained() {
-            norm = norm.hypot(clip::norm(values(&param.grad)));
-        }
-    });
-    norm
-}
+    /// Adds a gradient to the global norm if clipping needs it; finite it has to be in any case.
+    fn survey(&self, name: &str, grad: &[F], norm: &mut f64) -> Result<(), Error> {
+        let finite = match self.clip {
+            Clip::Norm(_) => {
+                let part = clip::norm(grad);
+                *norm = norm.hypot(part);
+                part.is_finite() || kernel::all_finite(grad)
+            }
+            _ => kernel::all_finite(grad),
+        };
+        if finite { Ok(()) } else { Err(self.diverged(format!("the gradient of {name}"))) }
+    }
 
-/// Whether gradients are of the shape of their parameters.
-fn check_gradients<F: Scalar, N: Layer<F> + ?Sized>(net: &N) -> Result<(), Error> {
-    let mut result = Ok(());
-    net.params(&mut |param| {
-        let (expected, found) = (param.value.dim(), param.grad.dim());
-        if result.is_ok() && param.is_trained() && found != expected {
-            let problem = format!("expected a gradient of shape {expected:?}, found {found:?}");
-            result = Err(Error::Contract { layer: format!("the layer of {}", param.name), problem });
-        }
-    });
-    result
-}
-
-fn mismatch<F>(expected: Option<&ParamState<F>>, found: Option<(&str, (usize, usize))>) -> Error {
-    let said =
-        |it: Option<(&str, (usize, usize))>| it.map_or("none".into(), |(name, shape)| format!("{name} {shape:?}"));
-    let expected = expected.map(|state| (&*state.name, state.shape));
-    let parameter = found.or(expected).map_or(String::new(), |(name, _)| name.to_string());
-    Error::State { parameter, expected: said(expected), found: said(found) }
+    /// The error of the step that is being taken; who has a history adds it.
+    pub(crate) fn diverged(&self, what: String) -> Error {
+        Error::Diverged { step: self.state.steps + 1, what, history: Box::<History>::default() }
+    }
 }
 
 /// What is done to a gradient, or a parameter, before the rule sees it.
 #[derive(Debug, Clone, Copy)]
-struct Before {
+struct Preprocess {
     clip: Action,
     decay: WeightDecay,
 }
 
-impl Before {
+impl Preprocess {
     /// `scratch ← clipped g + λ p`.
     fn gradient<F: Scalar>(self, param: &[F], grad: &[F], scratch: &mut [F]) {
         self.clip.apply(grad, scratch);
@@ -408,7 +393,7 @@ impl Before {
         }
     }
 
-    /// Whether that is g itself.
+    /// Whether the rule sees g itself.
     fn keeps_gradient(self) -> bool {
         self.clip == Action::Keep && !matches!(self.decay, WeightDecay::L2(_))
     }
@@ -420,21 +405,12 @@ impl Before {
 }
 
 impl<F: Scalar> ParamState<F> {
-    fn new(name: &str, shape: (usize, usize)) -> Self {
-        Self { name: name.to_string(), shape, steps: 0, slots: Vec::new() }
-    }
-
-    /// A frozen parameter has no state; should it thaw, it begins anew.
-    fn forget(&mut self) {
-        (self.steps, self.slots) = (0, Vec::new());
-    }
-
-    /// One step, block by block where there are several passes, so that all but the first find a block in the cache.
-    fn step<O: Optimizer<F>>(&mut self, rule: &O, before: Before, param: &mut [F], grad: &[F]) {
+    /// One step, in cache blocks where there are several passes, so that all but the first find a block in the cache.
+    fn step<O: Optimizer<F>>(&mut self, rule: &O, rate: F, before: Preprocess, param: &mut [F], grad: &[F]) {
         let count = rule.slots();
         self.slots.resize(count * param.len(), F::zero());
         self.steps += 1;
-        let number = self.steps;
+        let step = Step { number: self.steps, rate };
         let size = if before.is_nothing() { kernel::GRAIN } else { kernel::CACHE_BLOCK };
         kernel::for_each_block(size, param, grad, &mut self.slots, count, |param, grad, slots| {
             let mut scratch;
@@ -446,29 +422,29 @@ impl<F: Scalar> ParamState<F> {
                 &scratch[..grad.len()]
             };
             if let WeightDecay::Decoupled(lambda) = before.decay {
-                let (param, keep) = (&mut *param, F::one() - rule.learning_rate() * F::of(lambda));
+                let (param, keep) = (&mut *param, F::one() - rate * F::of(lambda));
                 kernel::vectorize(move || param.iter_mut().for_each(|p| *p *= keep));
             }
-            rule.update(number, param, grad, slots);
-            if number.is_multiple_of(TAMED_EVERY) {
-                slots.iter_mut().for_each(|slot| tame(slot));
+            rule.update(step, param, grad, slots);
+            if step.number.is_multiple_of(FLUSH_INTERVAL) {
+                slots.iter_mut().for_each(|slot| flush(slot));
             }
         });
     }
 }
 
-/// Steps from one taming to the next: so rare that it costs nothing, and few steps of a velocity that dies are slow.
-const TAMED_EVERY: u64 = 16;
+/// Steps from one flush to the next: so rare that it costs nothing, and few steps of a velocity that dies are slow.
+const FLUSH_INTERVAL: u64 = 16;
 
-/// What is all but subnormal becomes zero (1e-31 in `f32`): subnormal numbers are slow on many processors, a velocity
-/// whose gradient has died would stay among them for ever, and its product with a learning rate gets there before it.
-/// Infinite ones become the largest finite number: they would never come back.
-fn tame<F: Scalar>(slot: &mut [F]) {
+/// Flushes what is nearly subnormal to zero (below 1e-31 in `f32`): subnormal numbers are slow on many processors, a
+/// velocity whose gradient has died would stay among them for ever, and its product with a learning rate gets there
+/// first. What is infinite becomes the largest finite number: it would never come back.
+fn flush<F: Scalar>(slot: &mut [F]) {
     let (smallest, largest) = (F::min_positive_value() / F::epsilon(), F::max_value());
     kernel::vectorize(move || {
         for s in slot.iter_mut() {
             let value = if s.abs() < smallest { F::zero() } else { *s };
-            *s = super::bounded(value, largest);
+            *s = clamp(value, largest);
         }
     });
 }

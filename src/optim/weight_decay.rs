@@ -1,18 +1,18 @@
 /// Makes weights smaller, so that a network that could learn its training data by heart does not.
 ///
-/// Decays what has the role [`Weight`](crate::Role::Weight); biases and BatchNorm's scale and shift are left alone.
+/// Decays what has the role [`Weight`](crate::layer::Role::Weight); biases and BatchNorm's scale and shift are left alone.
 ///
 /// | variant | with every step | in the reported loss |
 /// |---|---|---|
 /// | `None` | nothing | nothing |
 /// | `L2(λ)` | `g ← g + λ W` before the rule sees it | `½ λ Σ W²` |
-/// | `Decoupled(λ)` | `W ← W - η λ W` beside the rule: AdamW | nothing |
+/// | `Decoupled(λ)` | `W ← W - η λ W` apart from the rule: AdamW | nothing |
 ///
 /// For SGD the two are the same; for a rule that divides by the size of the gradient they are not
 /// (Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, 2019).
 ///
 /// ```
-/// use gradus::{SGD, Updater, WeightDecay};
+/// use gradus::optim::{SGD, Updater, WeightDecay};
 /// let mut updater = Updater::new(SGD { learning_rate: 0.1 }).weight_decay(WeightDecay::L2(0.5));
 /// let mut w = [2.0];
 /// updater.step_slice(&mut w, &[0.0])?; // the gradient becomes 0.5 · 2

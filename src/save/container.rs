@@ -1,7 +1,9 @@
-//! The safetensors container: 8 bytes for the length of a header, little end first; the header, JSON: for each tensor
-//! its type, shape and place; then the tensors, one after another without a gap.
+//! The safetensors container, a map of tensors by name: 8 bytes for the length of the header, little-endian; the header,
+//! JSON: for each tensor its type, shape and place; then the tensors, one after another without a gap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -18,62 +20,82 @@ const MAX_HEADER: u64 = 100_000_000;
 /// The name the format keeps for itself.
 const METADATA: &str = "__metadata__";
 
-/// A tensor that a file has to hold.
+/// What a tensor is: its type and its dimensions.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Want {
-    pub(super) name: String,
+pub(super) struct Kind {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
 }
 
-/// A tensor to be written: what it is, and its values, little end first.
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?}", self.dtype, self.shape)
+    }
+}
+
+/// A tensor and its values, little-endian.
 #[derive(Debug)]
 pub(super) struct Tensor {
-    pub(super) want: Want,
+    pub(super) kind: Kind,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Writes a file, whole or not at all.
-pub(super) fn save(path: &Path, metadata: BTreeMap<String, String>, tensors: Vec<Tensor>) -> Result<(), Error> {
-    let (header, tensors) = prepare(metadata, tensors)?;
-    file::replace(path, |stream| write(stream, &header, &tensors))
+/// Tensors by name.
+#[derive(Debug, Default)]
+pub(super) struct Tensors(BTreeMap<String, Tensor>);
+
+/// Two parameters of a network have this name, or one has that of the metadata.
+pub(super) fn same_name(name: &str) -> Error {
+    let problem = format!("a saved file needs a name of its own for each parameter, found {name} twice");
+    Error::layer("the network", problem)
 }
 
-/// The bytes of a file.
-pub(super) fn to_bytes(metadata: BTreeMap<String, String>, tensors: Vec<Tensor>) -> Result<Vec<u8>, Error> {
-    let (header, tensors) = prepare(metadata, tensors)?;
-    let mut bytes =
-        Vec::with_capacity(8 + header.len() + tensors.iter().map(|tensor| tensor.bytes.len()).sum::<usize>());
-    write(&mut bytes, &header, &tensors).expect("memory takes all that is written");
-    Ok(bytes)
-}
-
-fn write(stream: &mut dyn Write, header: &[u8], tensors: &[Tensor]) -> io::Result<()> {
-    stream.write_all(&(header.len() as u64).to_le_bytes())?;
-    stream.write_all(header)?;
-    tensors.iter().try_for_each(|tensor| stream.write_all(&tensor.bytes))
-}
-
-/// The header and the tensors in the order of the file: the wide types first, so that every value is aligned.
-/// The same content gives the same bytes.
-fn prepare(metadata: BTreeMap<String, String>, mut tensors: Vec<Tensor>) -> Result<(Vec<u8>, Vec<Tensor>), Error> {
-    tensors.sort_by(|a, b| b.want.dtype.cmp(&a.want.dtype).then_with(|| a.want.name.cmp(&b.want.name)));
-    let mut entries = serde_json::Map::new();
-    entries.insert(METADATA.into(), serde_json::json!(metadata));
-    let mut offset = 0;
-    for Tensor { want, bytes } in &tensors {
-        let data_offsets = (offset, offset + bytes.len());
-        offset = data_offsets.1;
-        let info = TensorInfo { dtype: want.dtype, shape: want.shape.clone(), data_offsets };
-        let info = serde_json::to_value(info).expect("a type, a shape and two numbers are JSON");
-        if entries.insert(want.name.clone(), info).is_some() {
-            let problem = format!("two parameters are called {}; a saved file needs a name for each", want.name);
-            return Err(Error::Contract { layer: "the network".into(), problem });
+impl Tensors {
+    pub(super) fn insert(&mut self, name: String, tensor: Tensor) -> Result<(), Error> {
+        if name == METADATA || self.0.contains_key(&name) {
+            return Err(same_name(&name));
         }
+        self.0.insert(name, tensor);
+        Ok(())
     }
-    let mut header = serde_json::to_vec(&entries).expect("a map of JSON values is JSON");
-    header.resize(header.len().next_multiple_of(8), b' ');
-    Ok((header, tensors))
+
+    /// The bytes of a tensor that was asked for when the file was read.
+    pub(super) fn take(&mut self, name: &str) -> Vec<u8> {
+        self.0.remove(name).expect("it was asked for and found").bytes
+    }
+
+    /// The bytes of a file.
+    pub(super) fn to_bytes(&self, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(metadata, &mut bytes).expect("memory takes all that is written");
+        bytes
+    }
+
+    /// Writes a file, whole or not at all.
+    pub(super) fn save(&self, metadata: &BTreeMap<String, String>, path: &Path) -> Result<(), Error> {
+        file::replace(path, |stream| self.write(metadata, stream))
+    }
+
+    /// The wide types come first, so that every value is aligned. The same content gives the same bytes.
+    fn write(&self, metadata: &BTreeMap<String, String>, stream: &mut dyn Write) -> io::Result<()> {
+        let mut tensors: Vec<_> = self.0.iter().collect();
+        tensors.sort_by_key(|(_, tensor)| Reverse(tensor.kind.dtype));
+        let mut header = serde_json::Map::new();
+        header.insert(METADATA.into(), serde_json::json!(metadata));
+        let mut end = 0;
+        for (name, Tensor { kind, bytes }) in &tensors {
+            let data_offsets = (end, end + bytes.len());
+            end = data_offsets.1;
+            let info = TensorInfo { dtype: kind.dtype, shape: kind.shape.clone(), data_offsets };
+            header
+                .insert((*name).clone(), serde_json::to_value(info).expect("a type, a shape and two numbers are JSON"));
+        }
+        let mut header = serde_json::to_vec(&header).expect("a map of JSON values is JSON");
+        header.resize(header.len().next_multiple_of(8), b' ');
+        stream.write_all(&(header.len() as u64).to_le_bytes())?;
+        stream.write_all(&header)?;
+        tensors.iter().try_for_each(|(_, tensor)| stream.write_all(&tensor.bytes))
+    }
 }
 
 /// A file whose header was read and found right.
@@ -155,47 +177,43 @@ impl<'a> Reader<'a> {
         &self.source
     }
 
-    /// The shape of a tensor, if there is one of this name.
-    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.header.tensors.get(name).map(|info| &*info.shape)
+    /// What the file says a tensor is, if there is one of this name.
+    pub(super) fn kind(&self, name: &str) -> Option<Kind> {
+        self.header.tensors.get(name).map(|info| Kind { dtype: info.dtype, shape: info.shape.clone() })
     }
 
-    /// The bytes of these tensors, in their order. All types and shapes are held against the header before anything
-    /// is read, so memory is taken for what is wanted alone. There may be others only where `ignore` says so.
-    pub(super) fn read(mut self, wants: &[Want], ignore: impl Fn(&str) -> bool) -> Result<Vec<Vec<u8>>, Error> {
-        let mut names = BTreeSet::new();
-        for want in wants {
-            names.insert(&*want.name);
-            self.check_tensor(want)?;
+    /// Reads these tensors. All types and shapes are compared with the header before anything is read, so memory is taken
+    /// only for what is expected. There may be others only where `ignore` says so.
+    pub(super) fn read(
+        mut self,
+        expected: &BTreeMap<String, Kind>,
+        ignore: impl Fn(&str) -> bool,
+    ) -> Result<Tensors, Error> {
+        for (name, kind) in expected {
+            let found = self.kind(name);
+            if found.as_ref() != Some(kind) {
+                return Err(self.tensor_error(name, kind, &found.map_or("none".into(), |found| found.to_string())));
+            }
         }
-        let extra = self.header.tensors.iter().find(|(name, _)| !names.contains(&***name) && !ignore(name));
-        if let Some((name, info)) = extra {
-            return Err(self.tensor_error(name, "no such tensor".into(), describe(info.dtype, &info.shape)));
+        let extra = self.header.tensors.keys().find(|name| !expected.contains_key(*name) && !ignore(name));
+        if let Some((name, kind)) = extra.and_then(|name| Some((name, self.kind(name)?))) {
+            return Err(self.tensor_error(name, &"no such tensor", &kind));
         }
         let mut places: Vec<_> = std::mem::take(&mut self.header.tensors).into_iter().collect();
         places.sort_by_key(|(_, info)| info.data_offsets);
-        let mut found = BTreeMap::new();
+        let mut tensors = Tensors::default();
         for (name, info) in places {
             let (first, last) = info.data_offsets;
             let (offset, size) = (self.start + first as u64, (last - first) as u64);
-            if names.contains(&*name) {
+            if expected.contains_key(&name) {
                 let bytes = self.bytes(offset, size, &format!("bytes of tensor {name}"))?;
-                found.insert(name, bytes);
+                tensors.0.insert(name, Tensor { kind: Kind { dtype: info.dtype, shape: info.shape }, bytes });
             } else {
                 io::copy(&mut self.stream.by_ref().take(size), &mut io::sink())
                     .map_err(|error| self.failure(offset, error))?;
             }
         }
-        Ok(wants.iter().map(|want| found.remove(&want.name).expect("it was found in the header")).collect())
-    }
-
-    fn check_tensor(&self, want: &Want) -> Result<(), Error> {
-        let info = self.header.tensors.get(&want.name);
-        if info.is_some_and(|info| info.dtype == want.dtype && info.shape == want.shape) {
-            return Ok(());
-        }
-        let found = info.map_or("none".into(), |info| describe(info.dtype, &info.shape));
-        Err(self.tensor_error(&want.name, describe(want.dtype, &want.shape), found))
+        Ok(tensors)
     }
 
     /// Exactly `count` bytes. Memory grows with what is there: a promise alone costs nothing.
@@ -224,15 +242,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn tensor_error(&self, tensor: &str, expected: String, found: String) -> Error {
-        Error::Tensor { source: self.source.clone(), tensor: tensor.into(), expected, found }
+    fn tensor_error(&self, name: &str, expected: &dyn Display, found: &dyn Display) -> Error {
+        self.error(format!("tensor {name}"), format!("expected {expected}, found {found}"))
     }
 
     fn format(&self, offset: u64, problem: String) -> Error {
-        Error::Format { source: self.source.clone(), offset, problem }
+        self.error(format!("byte {offset}"), problem)
     }
-}
 
-fn describe(dtype: Dtype, shape: &[usize]) -> String {
-    format!("{dtype:?} {shape:?}")
+    pub(super) fn error(&self, place: impl Into<String>, problem: impl Into<String>) -> Error {
+        Error::format(&self.source, place, problem)
+    }
 }

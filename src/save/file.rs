@@ -18,7 +18,7 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
 }
 
 /// Writes a file that is, at every moment and after any crash, either the old one or the new one, never a part:
-/// written under another name in the same directory, synced, renamed, the directory synced.
+/// it is written under another name in the same directory, synced and renamed, and the directory is synced.
 ///
 /// A process killed on the way leaves `.NAME.*.tmp` behind; the next write to the same path removes it.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
@@ -99,7 +99,7 @@ impl Target {
         self.directory.join(name)
     }
 
-    /// Removes what killed processes have left: files nobody holds the lock of. What cannot be removed stays.
+    /// Removes what killed processes have left: files that nobody has locked. What cannot be removed stays.
     fn remove_leftovers(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for entry in entries.flatten() {

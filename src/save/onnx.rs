@@ -5,23 +5,22 @@
 //!
 //! | layer | operator |
 //! |---|---|
-//! | [`Affine`](crate::Affine) | Gemm |
-//! | [`ReLU`](crate::ReLU), [`Sigmoid`](crate::Sigmoid), [`Tanh`](crate::Tanh) | Relu, Sigmoid, Tanh |
-//! | [`BatchNorm`](crate::BatchNorm) | BatchNormalization, with the running statistics |
-//! | [`Dropout`](crate::Dropout) | none; in the book's form a Mul by `1 - ratio` |
+//! | [`Affine`](crate::layer::Affine) | Gemm |
+//! | [`ReLU`](crate::layer::ReLU), [`Sigmoid`](crate::layer::Sigmoid), [`Tanh`](crate::layer::Tanh) | Relu, Sigmoid, Tanh |
+//! | [`BatchNorm`](crate::layer::BatchNorm) | BatchNormalization, with the running statistics |
+//! | [`Dropout`](crate::layer::Dropout) | none; in the book's form a Mul by `1 - ratio` |
 //! | [`Sequential`] | those of its layers |
-//! | your own | what its [`Layer::onnx`] writes; without, the export is an error that names it |
+//! | your own | what its [`Layer::export`] writes; without, an error names the layer |
 
 mod proto;
 
-use std::marker::PhantomData;
 use std::path::Path;
 
 use prost::Message;
 
 use super::{file, weights};
 use crate::error::Error;
-use crate::layer::{Layer, Param, Role, values};
+use crate::layer::{Attribute, Constant, Graph, Layer, Node};
 use crate::scalar::Scalar;
 use crate::sequential::Sequential;
 use proto::{attribute_type, dimension};
@@ -36,134 +35,11 @@ pub enum Output {
     Probabilities,
 }
 
-/// A number that an operator is set up with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Attribute {
-    /// A floating-point number.
-    Float(f32),
-    /// A whole number.
-    Int(i64),
-}
-
-/// A graph that grows layer by layer; a layer adds what it computes: [`Layer::onnx`].
-///
-/// ```
-/// use gradus::{Error, Layer, Sequential, ndarray::Array2, onnx};
-///
-/// /// y = |x|.
-/// #[derive(Debug)]
-/// struct Abs;
-///
-/// impl Layer<f32> for Abs {
-/// #   fn forward(&mut self, input: Array2<f32>) -> Array2<f32> { input.abs() }
-/// #   fn backward(&mut self, grad: Array2<f32>) -> Array2<f32> { grad }
-///     // forward, backward …
-///     fn infer(&self, input: Array2<f32>) -> Array2<f32> {
-///         input.abs()
-///     }
-///     fn onnx(&self, graph: &mut onnx::Graph<f32>) -> Result<(), Error> {
-///         graph.node("Abs", &[], &[]);
-///         Ok(())
-///     }
-/// }
-///
-/// let net = Sequential::input(3).layer(Abs).build(&mut gradus::rng(1))?;
-/// assert!(!net.to_onnx(onnx::Output::Probabilities)?.is_empty());
-/// # Ok::<(), Error>(())
-/// ```
-#[derive(Debug)]
-pub struct Graph<F> {
-    graph: proto::Graph,
-    /// What the next node takes.
-    value: String,
-    scalar: PhantomData<F>,
-}
-
-impl<F: Scalar> Graph<F> {
-    fn new() -> Self {
-        let graph = proto::Graph { name: "gradus".into(), ..proto::Graph::default() };
-        Self { graph, value: "input".into(), scalar: PhantomData }
-    }
-
-    /// A parameter as a constant of the graph; gives its name there. A [`Role::Weight`] is a matrix `(in, out)`, a
-    /// row of any other role a vector.
-    pub fn parameter(&mut self, param: &Param<F>) -> String {
-        let (rows, columns) = param.value.dim();
-        let is_vector = param.role != Role::Weight && rows == 1;
-        let shape: &[usize] = if is_vector { &[columns] } else { &[rows, columns] };
-        self.initializer(param.name.clone(), shape, values(&param.value))
-    }
-
-    /// A constant of this shape, `[]` for a single number; gives its name in the graph.
-    ///
-    /// # Panics
-    /// There are not as many values as the shape has places.
-    #[track_caller]
-    pub fn constant(&mut self, shape: &[usize], values: &[F]) -> String {
-        let places = shape.iter().product::<usize>();
-        assert!(places == values.len(), "a constant of shape {shape:?} was given {} values", values.len());
-        self.initializer(format!("constant_{}", self.graph.initializer.len()), shape, values)
-    }
-
-    fn initializer(&mut self, name: String, shape: &[usize], values: &[F]) -> String {
-        self.graph.initializer.push(proto::Tensor {
-            dims: shape.iter().map(|&n| n as i64).collect(),
-            data_type: data_type::<F>(),
-            name: name.clone(),
-            raw_data: weights::to_le_bytes(values.iter()),
-        });
-        name
-    }
-
-    /// An operator of the standard set: it takes what the node before gives, then the constants; what it gives is
-    /// taken by the next.
-    pub fn node(&mut self, operator: &str, constants: &[String], attributes: &[(&str, Attribute)]) {
-        let name = format!("{}_{operator}", self.graph.node.len());
-        let output = format!("{name}_output");
-        let input = std::mem::replace(&mut self.value, output.clone());
-        self.graph.node.push(proto::Node {
-            input: [&[input], constants].concat(),
-            output: vec![output],
-            name,
-            op_type: operator.into(),
-            attribute: attributes.iter().map(|&(name, value)| attribute(name, value)).collect(),
-        });
-    }
-
-    fn finish(mut self, net: &Sequential<F>) -> Result<Vec<u8>, Error> {
-        if self.graph.node.is_empty() {
-            self.node("Identity", &[], &[]);
-        }
-        let last = self.graph.node.last_mut().expect("there is one now");
-        last.output = vec!["output".into()];
-        self.graph.input = vec![value_info::<F>("input", net.inputs())];
-        self.graph.output = vec![value_info::<F>("output", net.outputs())];
-        let problem = |problem| Err(Error::Export { layer: "the network".into(), problem });
-        let mut names: Vec<_> = self.graph.initializer.iter().map(|tensor| &tensor.name).collect();
-        names.sort();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return problem(format!("two parameters are called {}", twice[0]));
-        }
-        let model = proto::Model {
-            ir_version: 8,
-            producer_name: env!("CARGO_PKG_NAME").into(),
-            producer_version: env!("CARGO_PKG_VERSION").into(),
-            doc_string: format!("{net:?}"),
-            graph: Some(self.graph),
-            opset_import: vec![proto::OperatorSet { version: 17 }],
-        };
-        if model.encoded_len() > i32::MAX as usize {
-            return problem(format!("it takes {} bytes, and a file may have 2 GiB", model.encoded_len()));
-        }
-        Ok(model.encode_to_vec())
-    }
-}
-
 impl<F: Scalar> Sequential<F> {
     /// Writes the network's inference pass as an ONNX file.
     ///
     /// # Errors
-    /// [`Error::Export`] where a layer has no [`Layer::onnx`], or the file would be larger than 2 GiB;
+    /// [`Error::Layer`] where a layer has no [`Layer::export`], or the file would be larger than 2 GiB;
     /// [`Error::Io`] where it cannot be written.
     pub fn save_onnx(&self, path: impl AsRef<Path>, output: Output) -> Result<(), Error> {
         let bytes = self.to_onnx(output)?;
@@ -175,15 +51,65 @@ impl<F: Scalar> Sequential<F> {
     /// # Errors
     /// As [`save_onnx`](Self::save_onnx).
     pub fn to_onnx(&self, output: Output) -> Result<Vec<u8>, Error> {
-        let mut graph = Graph::new();
-        self.onnx(&mut graph)?;
+        let mut graph = Graph::default();
+        self.export(&mut graph)?;
         match output {
             Output::Raw => {}
             Output::Probabilities if self.outputs() == 1 => graph.node("Sigmoid", &[], &[]),
             Output::Probabilities => graph.node("Softmax", &[], &[("axis", Attribute::Int(-1))]),
         }
-        graph.finish(self)
+        encode(self, graph)
     }
+}
+
+/// The file of a graph: each node takes what the one before gives, the first `input`, and the last gives `output`.
+fn encode<F: Scalar>(net: &Sequential<F>, mut graph: Graph<F>) -> Result<Vec<u8>, Error> {
+    if graph.nodes.is_empty() {
+        graph.node("Identity", &[], &[]);
+    }
+    let problem = |problem| Err(Error::layer("the network", problem));
+    let mut names: Vec<_> = graph.constants.iter().map(|constant| &constant.name).collect();
+    names.sort();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return problem(format!("two parameters are called {}", twice[0]));
+    }
+    let last = graph.nodes.len() - 1;
+    let name = |i: usize| format!("{i}_{}", graph.nodes[i].operator);
+    let output = |i: usize| if i == last { "output".to_string() } else { format!("{}_output", name(i)) };
+    let node = |(i, node): (usize, &Node)| {
+        let input = if i == 0 { "input".to_string() } else { output(i - 1) };
+        proto::Node {
+            input: [&[input], &node.constants[..]].concat(),
+            output: vec![output(i)],
+            name: name(i),
+            op_type: node.operator.clone(),
+            attribute: node.attributes.iter().map(|(name, value)| attribute(name, *value)).collect(),
+        }
+    };
+    let tensor = |constant: &Constant<F>| proto::Tensor {
+        dims: constant.shape.iter().map(|&n| n as i64).collect(),
+        data_type: data_type::<F>(),
+        name: constant.name.clone(),
+        raw_data: weights::to_le_bytes(constant.values.iter()),
+    };
+    let model = proto::Model {
+        ir_version: 8,
+        producer_name: env!("CARGO_PKG_NAME").into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        doc_string: format!("{net:?}"),
+        graph: Some(proto::Graph {
+            node: graph.nodes.iter().enumerate().map(node).collect(),
+            name: "gradus".into(),
+            initializer: graph.constants.iter().map(tensor).collect(),
+            input: vec![value_info::<F>("input", net.inputs())],
+            output: vec![value_info::<F>("output", net.outputs())],
+        }),
+        opset_import: vec![proto::OperatorSet { version: 17 }],
+    };
+    if model.encoded_len() > i32::MAX as usize {
+        return problem(format!("it takes {} bytes, and a file may have 2 GiB", model.encoded_len()));
+    }
+    Ok(model.encode_to_vec())
 }
 
 fn attribute(name: &str, value: Attribute) -> proto::Attribute {
@@ -214,6 +140,7 @@ mod tests {
 
     use super::*;
     use crate::Init;
+    use crate::layer::Pass;
 
     #[test]
     fn a_file_says_what_the_network_is() {
@@ -232,11 +159,11 @@ mod tests {
         assert_eq!(model.graph.unwrap().node[1].op_type, "Sigmoid");
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, Clone)]
     struct Mine;
 
     impl Layer<f32> for Mine {
-        fn forward(&mut self, input: Array2<f32>) -> Array2<f32> {
+        fn forward(&mut self, input: Array2<f32>, _pass: &mut Pass<'_>) -> Array2<f32> {
             input
         }
         fn backward(&mut self, grad: Array2<f32>) -> Array2<f32> {
@@ -252,6 +179,6 @@ mod tests {
         let inner = Sequential::input(3).relu().layer(Mine).build(&mut crate::rng(1)).unwrap();
         let net = Sequential::input(3).relu().relu().layer(inner).build(&mut crate::rng(1)).unwrap();
         let error = net.to_onnx(Output::Raw).unwrap_err().to_string();
-        assert_eq!(error, "layer 2.1 (Mine) cannot be exported: it does not implement `Layer::onnx`");
+        assert_eq!(error, "layer 2.1 (Mine): it cannot be exported, since it does not implement `Layer::export`");
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::Array2;
+use num_traits::FromBytes;
 use safetensors::Dtype;
 
-use super::container::{self, Reader, Tensor, Want};
+use super::container::{Kind, Reader, Tensor, Tensors, same_name};
+use crate::array::values;
 use crate::error::Error;
-use crate::layer::{Layer, Param, Role, values};
+use crate::layer::{Layer, Param, Role};
 use crate::scalar::Scalar;
 use crate::sequential::Sequential;
 
@@ -44,7 +46,7 @@ impl<F: Scalar> Sequential<F> {
     /// The file cannot be written; a trained parameter is NaN or infinite (a good file is not replaced by a broken
     /// network); two parameters have the same name.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        container::save(path.as_ref(), metadata(self), tensors(self)?)
+        tensors(self)?.save(&metadata(self), path.as_ref())
     }
 
     /// The bytes that [`save`](Self::save) writes.
@@ -52,14 +54,14 @@ impl<F: Scalar> Sequential<F> {
     /// # Errors
     /// As [`save`](Self::save).
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        container::to_bytes(metadata(self), tensors(self)?)
+        Ok(tensors(self)?.to_bytes(&metadata(self)))
     }
 
     /// Fills this network from a file of [`save`](Self::save), from a checkpoint, or from
     /// `safetensors.torch.save_file(net.state_dict(), path)`: every parameter, or none where there is an error.
     ///
     /// Nothing is converted: an `f32` network takes an `F32` file. Where the file says which architecture it is of, it
-    /// has to be this one's (the `Debug` form of a network); a file without metadata is held to names, types and shapes.
+    /// has to be this one's (the `Debug` form of a network); of a file without metadata names, types and shapes are compared.
     /// Trained parameters have to be finite; running statistics may be anything. (A batch count beyond 2²⁴ is
     /// rounded in an `f32` network.)
     ///
@@ -80,10 +82,10 @@ impl<F: Scalar> Sequential<F> {
 
     fn fill(&mut self, reader: Reader<'_>) -> Result<(), Error> {
         check_metadata(self, &reader)?;
-        let (wants, source) = (wants(self), reader.source().to_string());
-        let is_checkpoint = reader.metadata("gradus.checkpoint").is_some();
+        let source = reader.source().to_string();
+        let is_checkpoint = reader.metadata(super::run::RUN).is_some();
         let ignore = |name: &str| is_checkpoint && (name.starts_with(OPTIMIZER) || name.starts_with(HISTORY));
-        let values = decode(self, &reader.read(&wants, ignore)?, &source)?;
+        let values = decode(self, &mut reader.read(&kinds(self)?, ignore)?, &source)?;
         assign(self, values);
         Ok(())
     }
@@ -106,50 +108,58 @@ pub(super) fn check_metadata<F: Scalar>(net: &Sequential<F>, reader: &Reader<'_>
         if let Some(found) = reader.metadata(key)
             && found != expected
         {
-            let (source, what) = (reader.source().into(), key.trim_start_matches("gradus.").into());
-            return Err(Error::Saved { source, what, expected, found: found.into() });
+            return Err(reader.error(key, format!("expected {expected}, found {found}")));
         }
     }
     Ok(())
 }
 
 /// What a file has to hold for this network.
-pub(super) fn wants<F: Scalar>(net: &Sequential<F>) -> Vec<Want> {
-    let mut wants = Vec::new();
-    net.params(&mut |param| wants.push(want(param)));
-    wants
+pub(super) fn kinds<F: Scalar>(net: &Sequential<F>) -> Result<BTreeMap<String, Kind>, Error> {
+    let (mut kinds, mut result) = (BTreeMap::new(), Ok(()));
+    net.params(&mut |param| {
+        if kinds.insert(param.name.clone(), kind(param)).is_some() {
+            result = Err(same_name(&param.name));
+        }
+    });
+    result.map(|()| kinds)
 }
 
 /// A network's tensors, in PyTorch's layout.
-pub(super) fn tensors<F: Scalar>(net: &Sequential<F>) -> Result<Vec<Tensor>, Error> {
-    let (mut tensors, mut problem) = (Vec::new(), None);
+pub(super) fn tensors<F: Scalar>(net: &Sequential<F>) -> Result<Tensors, Error> {
+    let (mut tensors, mut result) = (Tensors::default(), Ok(()));
     net.params(&mut |param| {
-        if problem.is_none() {
-            problem = require_finite(param.role, &param.value, "the network", &param.name).err();
+        if result.is_ok() {
+            result = require_finite(param.role, &param.value, "the network", &param.name)
+                .and_then(|()| tensors.insert(param.name.clone(), Tensor { kind: kind(param), bytes: encode(param) }));
         }
-        tensors.push(Tensor { want: want(param), bytes: encode(param) });
     });
-    problem.map_or(Ok(tensors), Err)
+    result.map(|()| tensors)
 }
 
-/// The values of every parameter, from the bytes of [`wants`].
-pub(super) fn decode<F: Scalar>(net: &Sequential<F>, bytes: &[Vec<u8>], source: &str) -> Result<Vec<Array2<F>>, Error> {
-    let (mut decoded, mut bytes) = (Vec::new(), bytes.iter());
+/// The values of every parameter, from the tensors of [`kinds`].
+pub(super) fn decode<F: Scalar>(
+    net: &Sequential<F>,
+    tensors: &mut Tensors,
+    source: &str,
+) -> Result<BTreeMap<String, Array2<F>>, Error> {
+    let (mut decoded, mut result) = (BTreeMap::new(), Ok(()));
     net.params(&mut |param| {
-        let bytes = bytes.next().expect("one tensor a parameter");
-        let value = decode_param(param, bytes);
-        decoded.push(require_finite(param.role, &value, source, &param.name).map(|()| value));
+        if result.is_ok() {
+            let value = decode_param(param, &tensors.take(&param.name));
+            result = require_finite(param.role, &value, source, &param.name);
+            decoded.insert(param.name.clone(), value);
+        }
     });
-    decoded.into_iter().collect()
+    result.map(|()| decoded)
 }
 
 /// Puts every value in its place; they fit, since they were decoded for this network.
-pub(super) fn assign<F: Scalar>(net: &mut Sequential<F>, values: Vec<Array2<F>>) {
-    let mut values = values.into_iter();
-    net.params_mut(&mut |param| param.value = values.next().expect("one value a parameter"));
+pub(super) fn assign<F: Scalar>(net: &mut Sequential<F>, mut values: BTreeMap<String, Array2<F>>) {
+    net.params_mut(&mut |param| param.value = values.remove(&param.name).expect("a value for each parameter"));
 }
 
-fn want<F: Scalar>(param: &Param<F>) -> Want {
+fn kind<F: Scalar>(param: &Param<F>) -> Kind {
     let (rows, columns) = param.value.dim();
     let shape = match param.role {
         Role::Weight => vec![columns, rows],
@@ -158,7 +168,7 @@ fn want<F: Scalar>(param: &Param<F>) -> Want {
         _ => vec![rows, columns],
     };
     let dtype = if param.role == Role::Counter { Dtype::I64 } else { dtype::<F>() };
-    Want { name: param.name.clone(), dtype, shape }
+    Kind { dtype, shape }
 }
 
 fn encode<F: Scalar>(param: &Param<F>) -> Vec<u8> {
@@ -188,19 +198,16 @@ pub(super) fn dtype<F: Scalar>() -> Dtype {
 }
 
 pub(super) fn to_le_bytes<'a, F: Scalar>(values: impl Iterator<Item = &'a F>) -> Vec<u8> {
-    if size_of::<F>() == 4 {
-        values.flat_map(|x| (x.as_f64() as f32).to_le_bytes()).collect()
-    } else {
-        values.flat_map(|x| x.as_f64().to_le_bytes()).collect()
-    }
+    values.flat_map(|x| x.to_le_bytes()).collect()
 }
 
 pub(super) fn from_le_bytes<F: Scalar>(bytes: &[u8]) -> Vec<F> {
-    if size_of::<F>() == 4 {
-        bytes.as_chunks().0.iter().map(|&b| F::of(f32::from_le_bytes(b).into())).collect()
-    } else {
-        bytes.as_chunks().0.iter().map(|&b| F::of(f64::from_le_bytes(b))).collect()
-    }
+    let value = |chunk: &[u8]| {
+        let mut bytes = <F as FromBytes>::Bytes::default();
+        bytes.as_mut().copy_from_slice(chunk);
+        F::from_le_bytes(&bytes)
+    };
+    bytes.chunks_exact(size_of::<F>()).map(value).collect()
 }
 
 /// A trained parameter that is not finite makes every prediction NaN, and can only get worse. A layer's own buffers
@@ -208,10 +215,6 @@ pub(super) fn from_le_bytes<F: Scalar>(bytes: &[u8]) -> Vec<F> {
 fn require_finite<F: Scalar>(role: Role, value: &Array2<F>, source: &str, name: &str) -> Result<(), Error> {
     let found = if role.is_trained() { value.indexed_iter().find(|(_, x)| !x.is_finite()) } else { None };
     let Some(((row, column), found)) = found else { return Ok(()) };
-    Err(Error::Tensor {
-        source: source.into(),
-        tensor: name.into(),
-        expected: "finite numbers".into(),
-        found: format!("{found} at row {row}, column {column}"),
-    })
+    let problem = format!("expected finite numbers, found {found} at row {row}, column {column}");
+    Err(Error::format(source, format!("tensor {name}"), problem))
 }

@@ -1,20 +1,20 @@
-//! Successive halving and Hyperband: many points get a small budget, the best of them a larger one.
+//! Successive halving and Hyperband: many points get a small budget, and the best of them a larger one.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::Study;
 use super::study::rank;
-use super::trial::{Failure, State, Trial, TrialRecord};
+use super::trial::{Failure, Objective, State, Trial, TrialRecord};
 use crate::error::{Error, require};
 
-/// Budgets that grow by a factor: `min`, `min · factor`, … `max`, in steps of training (mostly epochs).
+/// Budgets that grow by a factor: `min`, `min · factor`, … `max`, in steps of training (usually epochs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
-    /// What every trial gets at first.
+    /// The budget of every trial at first.
     pub min: usize,
-    /// What the last ones get.
+    /// The budget of the last trials.
     pub max: usize,
-    /// By how much the budget grows, and the number of trials shrinks.
+    /// The factor by which the budget grows and the number of trials shrinks at each rung.
     pub factor: usize,
 }
 
@@ -26,7 +26,7 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// The budgets one after the other; the last is `max`, even if that is no more than a part of a step away.
+    /// The budgets in order. The last is `max`, even if that is less than `factor` times the one before.
     ///
     /// ```
     /// # use gradus::search::Budgets;
@@ -44,22 +44,22 @@ impl Budgets {
     }
 
     fn check(&self) -> Result<(), Error> {
-        require(self.min >= 1, "the smallest budget", "at least 1", self.min as f64)?;
+        require(self.min >= 1, "the smallest budget", "at least 1", self.min)?;
         let expected = format!("at least the smallest, {}", self.min);
-        require(self.max >= self.min, "the largest budget", &expected, self.max as f64)?;
-        require(self.factor >= 2, "the factor between budgets", "at least 2", self.factor as f64)
+        require(self.max >= self.min, "the largest budget", &expected, self.max)?;
+        require(self.factor >= 2, "the factor between budgets", "at least 2", self.factor)
     }
 }
 
 impl Study {
     /// Successive halving (Jamieson and Talwalkar 2016): `trials` random points get the smallest budget, the best
-    /// `1 / factor` of them `factor` times as much, and so on to the largest budget. A rung begins when the one
-    /// before is finished, so threads and processes change nothing.
+    /// `1 / factor` of them `factor` times as much, and so on to the largest budget. A rung starts when the one before
+    /// is finished, so the results do not depend on the number of threads and processes.
     ///
-    /// The objective is told its [`budget`](Trial::budget), in all, and is called once a rung. If it can, it goes on
-    /// where it was: it [`keep`](Trial::keep)s its network and trainer and [`resume`](Trial::resume)s them. If there
-    /// is nothing to resume it begins anew and trains for the whole budget; as the trial's seed and generator are the
-    /// same each time, it comes to the same network.
+    /// The objective is called once for each rung of a trial; [`Trial::budget`] is the budget in all, not that of the
+    /// rung alone. To continue the training of the rung before, it [`keep`](Trial::keep)s its network and trainer and
+    /// [`resume`](Trial::resume)s them. If there is nothing to resume, it starts from scratch and trains for the whole
+    /// budget. The trial's seed and generator are the same each time, so the network becomes the same.
     ///
     /// ```
     /// use gradus::prelude::*;
@@ -72,7 +72,7 @@ impl Study {
     ///         Some(state) => state,
     ///         None => {
     ///             let net = Sequential::mlp(train.width(), &[20], train.classes()).build(trial.rng())?;
-    ///             let adam = Adam { learning_rate: trial.f64("learning_rate") as f32, ..Adam::default() };
+    ///             let adam = Adam { learning_rate: trial.f64("learning_rate"), ..Adam::default() };
     ///             (net, Trainer::new(SoftmaxCrossEntropy, adam).seed(trial.seed()), 0)
     ///         }
     ///     };
@@ -88,21 +88,21 @@ impl Study {
     /// ```
     ///
     /// # Errors
-    /// Budgets that do not grow from at least 1; and as [`random`](Self::random).
+    /// The budgets do not grow from at least 1; and as for [`random`](Self::random).
     pub fn successive_halving<O>(&mut self, trials: usize, budgets: Budgets, objective: O) -> Result<(), Error>
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
     {
         budgets.check()?;
-        self.halve(trials, &budgets.rungs(), budgets.factor, &objective)
+        self.run_bracket(trials, &budgets.rungs(), budgets.factor, &objective)
     }
 
-    /// Hyperband (Li et al. 2018): successive halving several times over, from many trials at the smallest budget to
-    /// few that get the largest at once, each about as costly as the others; so that it does not hang on
-    /// whether short training tells good points from bad.
+    /// Hyperband (Li et al. 2018): several brackets of successive halving, from many trials that start at the smallest
+    /// budget to few that start at the largest. All brackets cost about the same. So the result does not depend on
+    /// whether short training can distinguish good points from bad ones.
     ///
-    /// With `s + 1` budgets there are the brackets `b = s … 0`: `⌈(s + 1) / (b + 1) · factor^b⌉` trials that begin at
-    /// the `b`-th budget from the top.
+    /// With `s + 1` budgets there are the brackets `b = s … 0`. Bracket `b` has `⌈(s + 1) / (b + 1) · factor^b⌉` trials
+    /// and starts `b` budgets below the largest.
     ///
     /// ```
     /// # use gradus::search::{Budgets, Space, Study};
@@ -113,7 +113,7 @@ impl Study {
     /// ```
     ///
     /// # Errors
-    /// As [`successive_halving`](Self::successive_halving).
+    /// As for [`successive_halving`](Self::successive_halving).
     pub fn hyperband<O>(&mut self, budgets: Budgets, objective: O) -> Result<(), Error>
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
@@ -124,22 +124,26 @@ impl Study {
             let bracket = rungs.len() - 1 - first;
             let growth = budgets.factor.saturating_pow(bracket as u32);
             let trials = (rungs.len() * growth).div_ceil(bracket + 1);
-            self.halve(trials, &rungs[first..], budgets.factor, &objective)?;
+            self.run_bracket(trials, &rungs[first..], budgets.factor, &objective)?;
         }
         Ok(())
     }
 
-    fn halve<O>(&mut self, trials: usize, rungs: &[usize], factor: usize, objective: &O) -> Result<(), Error>
-    where
-        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
-    {
-        let sizes = rungs.iter().scan(trials, |left, _| Some(std::mem::replace(left, (*left / factor).max(1))));
-        let progress = self.bar(sizes.clone().sum());
+    /// One run of successive halving over these budgets.
+    fn run_bracket(
+        &mut self,
+        trials: usize,
+        budgets: &[usize],
+        factor: usize,
+        objective: &Objective<'_>,
+    ) -> Result<(), Error> {
+        let sizes = budgets.iter().scan(trials, |left, _| Some(std::mem::replace(left, (*left / factor).max(1))));
+        let progress = self.new_progress(sizes.clone().sum());
         let mut numbers: Vec<usize> = (self.next..self.next + trials).collect();
-        let mut states: BTreeMap<usize, State> = BTreeMap::new();
-        for ((rung, &budget), size) in rungs.iter().enumerate().zip(sizes) {
+        let mut states: HashMap<usize, State> = HashMap::new();
+        for ((rung, &budget), size) in budgets.iter().enumerate().zip(sizes) {
             if rung > 0 {
-                numbers = self.best_of(&numbers, rung - 1, size);
+                numbers = self.best_on_rung(&numbers, rung - 1, size);
             }
             let jobs = numbers.iter().map(|&number| {
                 let mut job = self.job(number, self.space.sample(self.seed, number));
@@ -153,7 +157,7 @@ impl Study {
     }
 
     /// The best `count` of these trials on one rung, in the order of their numbers.
-    fn best_of(&self, numbers: &[usize], rung: usize, count: usize) -> Vec<usize> {
+    fn best_on_rung(&self, numbers: &[usize], rung: usize, count: usize) -> Vec<usize> {
         let records = numbers.iter().filter_map(|&number| self.records.get(&(number, rung)));
         let ranked = rank(records.collect(), self.direction);
         let mut best: Vec<usize> = ranked.iter().take(count).map(|record: &&TrialRecord| record.number).collect();

@@ -1,21 +1,22 @@
-//! A study's log: JSON lines that survive a kill and may be shared by several processes.
+//! A study's log: a file of JSON lines that survives a kill and can be shared by several processes.
 //!
-//! The first line says whose log it is. Then a `claim` line says that somebody has begun a trial, and a line with a
-//! `score` or an `error` that it is finished. Whoever reads or writes holds the file's lock and first reads what others
-//! have added, so no line is ever half written while the lock is held: a line without its end was left by a process
-//! that was killed, and is cut off.
+//! The first line says which study the log belongs to. A later line is either a claim (a process has started a trial)
+//! or a finished trial. A process reads and writes only while it holds the lock of the file, and it first reads what
+//! other processes have appended. A last line without an end was therefore left by a process that was killed, and is
+//! cut off.
 //!
-//! A claim holds as long as its owner lives. Every process that claims holds a lock of its own on a small file beside
-//! the log until it ends; the operating system lets go of that lock whatever the end is. Who finds a claim whose
-//! owner's lock is free (or whose file is gone) may take the trial. So no clock and no lease are needed, and a trial
-//! that takes a day is not taken for dead.
+//! A claim is valid as long as its owner runs. Every process that claims trials holds a lock on a small file of its own
+//! beside the log until it ends; the operating system releases that lock however the process ends. A process that
+//! finds a claim whose owner's lock is free, or whose owner's file is gone, may take the trial. This needs no clock and
+//! no timeout, so a trial that takes a day does not lose its claim.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::json::{self, Header, Line};
+use super::lines::{self, Header, Line};
+use super::space::Dimension;
 use super::trial::{Key, TrialRecord};
 use crate::error::Error;
 
@@ -24,15 +25,16 @@ pub(super) struct Log {
     path: PathBuf,
     file: File,
     header: Header,
-    /// How much of the file is in the fields below.
+    /// How many bytes of the file have been read or written.
     read: u64,
     finished: HashMap<Key, TrialRecord>,
+    /// Owners by trial.
     claims: HashMap<Key, String>,
     owner: Option<Owner>,
     notes: Vec<String>,
 }
 
-/// This process's own lock, by which others see that it lives.
+/// The lock that shows other processes that this one runs.
 #[derive(Debug)]
 struct Owner {
     name: String,
@@ -43,108 +45,99 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // Whoever finds the claim treats a missing file and a free lock alike; if this fails, nothing is lost.
+        // Other processes treat a missing file like a free lock, so a file that cannot be removed does no harm.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 impl Log {
-    /// Opens the log of this study, or begins it.
+    /// Opens the log of this study, or creates it.
     pub(super) fn open(path: &Path, header: Header) -> Result<Self, Error> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(Error::io("open", path))?;
-        let mut log = Self {
-            path: path.into(),
-            file,
-            header,
-            read: 0,
-            finished: HashMap::new(),
-            claims: HashMap::new(),
-            owner: None,
-            notes: Vec::new(),
-        };
+        let mut log = Self::new(path, file.map_err(Error::io("open", path))?, header);
         log.locked(|_| Ok(()))?;
         Ok(log)
     }
 
-    /// What a log holds, and whose it is, without touching it.
+    fn new(path: &Path, file: File, header: Header) -> Self {
+        let (finished, claims, owner, notes) = Default::default();
+        Self { path: path.into(), file, header, read: 0, finished, claims, owner, notes }
+    }
+
+    /// Reads the log of any study: its header, its finished trials and its notes. The file is not changed.
     pub(super) fn read(path: &Path) -> Result<(Header, Vec<TrialRecord>, Vec<String>), Error> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
         file.lock_shared().map_err(Error::io("lock", path))?;
         let mut bytes = Vec::new();
-        (&file).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         let first = first_line(&bytes);
-        let header = json::parse_header(first).map_err(|problem| format_error(path, 0, problem))?;
-        let (finished, claims, notes) = Default::default();
-        let mut log = Self { path: path.into(), file, header, read: 0, finished, claims, owner: None, notes };
+        let header = lines::parse_first(first).map_err(|problem| format_error(path, 0, problem))?;
+        let mut log = Self::new(path, file, header);
         log.read = first.len() as u64 + 1;
-        log.take_in(bytes.get(first.len() + 1..).unwrap_or_default())?;
-        let finished = std::mem::take(&mut log.finished).into_values().collect();
-        Ok((log.header.clone(), finished, std::mem::take(&mut log.notes)))
+        log.read_lines(bytes.get(first.len() + 1..).unwrap_or_default())?;
+        Ok((log.header, log.finished.into_values().collect(), log.notes))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What happened to the log that its user may want to know.
+    /// Repairs of the file that the user may want to know about.
     pub(super) fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Does something while no other process does, with everything taken in that others have written.
+    /// Runs `work` while no other process uses the log, after reading what others have appended.
     fn locked<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         self.file.lock().map_err(Error::io("lock", &self.path))?;
-        let result = self.catch_up().and_then(|()| work(self));
+        let result = self.read_appended().and_then(|()| work(self));
         let unlocked = self.file.unlock().map_err(Error::io("unlock", &self.path));
         result.and_then(|value| unlocked.map(|()| value))
     }
 
-    fn catch_up(&mut self) -> Result<(), Error> {
+    fn read_appended(&mut self) -> Result<(), Error> {
         self.file.seek(SeekFrom::Start(self.read)).map_err(Error::io("read", &self.path))?;
         let mut bytes = Vec::new();
         self.file.read_to_end(&mut bytes).map_err(Error::io("read", &self.path))?;
-        if self.read == 0 {
-            let first = self.check_header(&bytes)?;
-            bytes.drain(..first);
-        }
-        let torn = self.take_in(&bytes)?;
+        let header = if self.read == 0 { self.check_header(&bytes)? } else { 0 };
+        let torn = self.read_lines(&bytes[header..])?;
         if torn > 0 {
             self.file.set_len(self.read).map_err(Error::io("cut the torn end off", &self.path))?;
         }
         Ok(())
     }
 
-    /// Makes sure that the log is this study's, writes the header of a new one, and gives the header's length.
+    /// Checks that the log belongs to this study, or writes the header of a new log. Returns how many of the bytes
+    /// are the header.
     fn check_header(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        let own = json::header(&self.header);
+        let own = lines::first_line(&self.header);
         if own.as_bytes().starts_with(bytes) && bytes.len() < own.len() {
-            // New, or its writer was killed in the first line.
+            // New, or the process that created it was killed in the first line.
             self.file.set_len(0).map_err(Error::io("begin", &self.path))?;
             self.append(&own, true)?;
             return Ok(bytes.len());
         }
         let first = first_line(bytes);
-        let found = json::parse_header(first).map_err(|problem| format_error(&self.path, 0, problem))?;
+        let found = lines::parse_first(first).map_err(|problem| format_error(&self.path, 0, problem))?;
         if let Some((what, expected, found)) = difference(&self.header, &found) {
-            return Err(Error::Study { path: self.path.clone(), what, expected, found });
+            return Err(other_study(&self.path, &what, &expected, &found));
         }
-        self.read = (first.len() + 1).min(bytes.len()) as u64;
-        Ok(self.read as usize)
+        let length = (first.len() + 1).min(bytes.len());
+        self.read = length as u64;
+        Ok(length)
     }
 
-    /// Takes in lines that were read from where the log was last left; gives how many bytes at the end are torn.
-    fn take_in(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+    /// Reads the lines that follow the part already read. Returns how many bytes at the end are a torn line.
+    fn read_lines(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let line = first_line(rest);
             let ended = line.len() < rest.len();
-            let parsed = if ended { json::parse(line, &self.header.space) } else { None };
-            match parsed {
-                Some(Line::Claim(key, owner)) => drop(self.claims.insert(key, owner)),
+            match lines::parse(line, &self.header.space).filter(|_| ended) {
+                Some(Line::Claim { number, rung, owner }) => drop(self.claims.insert((number, rung), owner)),
                 Some(Line::Finished(record)) => drop(self.finished.entry(record.key()).or_insert(*record)),
-                // A power failure may leave an end of line after rubbish.
-                None if !ended || line.len() + 1 == rest.len() => {
+                // A power failure may leave a last line that is ended but has no contents.
+                None if line.len() + 1 >= rest.len() => {
                     let note = format!("{}: dropped a torn last line of {} bytes", self.path.display(), rest.len());
                     self.notes.push(note);
                     return Ok(rest.len());
@@ -157,7 +150,7 @@ impl Log {
         Ok(0)
     }
 
-    /// Appends a line; with `synced`, it is on the disk when this returns.
+    /// Appends a line. If `synced`, it is on the disk when this returns.
     fn append(&mut self, line: &str, synced: bool) -> Result<(), Error> {
         let written = self.file.seek(SeekFrom::Start(self.read)).and_then(|_| self.file.write_all(line.as_bytes()));
         let written = if synced { written.and_then(|()| self.file.sync_data()) } else { written };
@@ -166,41 +159,42 @@ impl Log {
         Ok(())
     }
 
-    /// Claims one of these trials for this process.
+    /// Claims the first of these trials that is neither finished nor running in another process.
     pub(super) fn claim(&mut self, keys: &[Key]) -> Result<Claim, Error> {
-        let owner = self.own_name()?;
+        let owner = self.owner_name()?;
         self.locked(|log| {
-            let mut claimed_by_others = false;
-            let mut alive = HashMap::new();
-            let mut finished = Vec::new();
+            let mut claim = Claim::default();
+            let mut running = HashMap::new();
             for &key in keys {
                 if let Some(record) = log.finished.get(&key) {
-                    finished.push(record.clone());
+                    claim.finished.push(record.clone());
                     continue;
                 }
-                // What this process had claimed and yet asks for again, it has given up.
+                // A claim of this process itself is one of an earlier run that ended in an error.
                 if let Some(other) = log.claims.get(&key).filter(|other| **other != owner)
-                    && *alive.entry(other.clone()).or_insert_with(|| log.is_alive(other))
+                    && *running.entry(other.clone()).or_insert_with(|| log.is_running(other))
                 {
-                    claimed_by_others = true;
+                    claim.others_running = true;
                     continue;
                 }
-                log.append(&json::claim(key, &owner), false)?;
+                let line = Line::Claim { number: key.0, rung: key.1, owner: owner.clone() };
+                log.append(&lines::line(&line), false)?;
                 log.claims.insert(key, owner);
-                return Ok(Claim { finished, key: Some(key), wait: false });
+                claim.claimed = Some(key);
+                break;
             }
-            Ok(Claim { finished, key: None, wait: claimed_by_others })
+            Ok(claim)
         })
     }
 
-    /// Writes a finished trial down, on the disk when this returns. If another process has finished it already (it
-    /// took this one for dead), its record stands and is given back.
+    /// Appends a finished trial, which is on the disk when this returns. If another process has already finished the
+    /// trial (it found this one's lock free), that record is kept and returned.
     pub(super) fn finish(&mut self, record: TrialRecord) -> Result<TrialRecord, Error> {
         self.locked(|log| {
             if let Some(earlier) = log.finished.get(&record.key()) {
                 return Ok(earlier.clone());
             }
-            log.append(&json::record(&record), true)?;
+            log.append(&lines::line(&record), true)?;
             log.finished.insert(record.key(), record.clone());
             Ok(record)
         })
@@ -212,8 +206,8 @@ impl Log {
         path.into()
     }
 
-    /// This process's name in claims, which others see alive from now on.
-    fn own_name(&mut self) -> Result<String, Error> {
+    /// This process's name in claims. The first call creates and locks its file.
+    fn owner_name(&mut self) -> Result<String, Error> {
         if let Some(owner) = &self.owner {
             return Ok(owner.name.clone());
         }
@@ -231,11 +225,11 @@ impl Log {
                 Err(error) => return Err(Error::io("create", &path)(error)),
             }
         }
-        unreachable!("no end of attempts")
+        unreachable!("the attempts have no end")
     }
 
-    /// Whether the process of this name still holds its lock. If not, its lock file is cleared away.
-    fn is_alive(&self, name: &str) -> bool {
+    /// Whether the process of this name still holds its lock. If not, its lock file is removed.
+    fn is_running(&self, name: &str) -> bool {
         let path = self.owner_path(name);
         let Ok(file) = File::open(&path) else { return false };
         match file.try_lock() {
@@ -243,36 +237,42 @@ impl Log {
                 let _ = std::fs::remove_file(&path);
                 false
             }
-            // Also where locks cannot be asked for: rather wait than run a trial twice.
+            // Also where the lock cannot be tested: waiting is better than running a trial twice.
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
         }
     }
 }
 
-/// What came of asking for a trial.
-#[derive(Debug)]
+/// The result of [`Log::claim`].
+#[derive(Debug, Default)]
 pub(super) struct Claim {
-    /// Those of the trials that are finished, as far as they were looked at.
+    /// Trials that are finished, among those before the claimed one.
     pub(super) finished: Vec<TrialRecord>,
     /// The trial to run, if one was free.
-    pub(super) key: Option<Key>,
-    /// Whether others are running what is left.
-    pub(super) wait: bool,
+    pub(super) claimed: Option<Key>,
+    /// Whether other processes run some of the trials.
+    pub(super) others_running: bool,
 }
 
-/// Up to the end of the line, or all there is.
+/// The bytes before the first end of line, or all if there is none.
 fn first_line(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == b'\n').next().unwrap_or_default()
 }
 
-fn format_error(path: &Path, offset: u64, problem: String) -> Error {
-    Error::Format { source: path.display().to_string(), offset, problem }
+/// The log does not belong to this study: they differ in `what`.
+pub(super) fn other_study(path: &Path, what: &str, expected: &str, found: &str) -> Error {
+    let problem = format!("this is the log of another study: expected {expected}, found {found}");
+    Error::format(path.display().to_string(), what, problem)
 }
 
-/// Where two studies part: what, this one's, the other's.
+fn format_error(path: &Path, offset: u64, problem: String) -> Error {
+    Error::format(path.display().to_string(), format!("byte {offset}"), problem)
+}
+
+/// The first difference between two studies: what differs, the value of `own`, the value of `other`.
 fn difference(own: &Header, other: &Header) -> Option<(String, String, String)> {
     if own.direction != other.direction {
-        return Some(("the direction".into(), own.direction.name().into(), other.direction.name().into()));
+        return Some(("the direction".into(), own.direction.to_string(), other.direction.to_string()));
     }
     if own.seed != other.seed {
         return Some(("the seed".into(), own.seed.to_string(), other.seed.to_string()));
@@ -280,16 +280,11 @@ fn difference(own: &Header, other: &Header) -> Option<(String, String, String)> 
     if own.about != other.about {
         return Some(("what they are about".into(), format!("{:?}", own.about), format!("{:?}", other.about)));
     }
-    let none = || "no such dimension".to_string();
-    for (name, dimension) in own.space.dimensions() {
-        let found = other.space.dimensions().find(|(other, _)| *other == name).map(|(_, dimension)| dimension);
-        if found != Some(dimension) {
-            let found = found.map_or_else(none, ToString::to_string);
-            return Some((format!("the dimension {name}"), dimension.to_string(), found));
-        }
-    }
-    let extra = other.space.dimensions().find(|(name, _)| own.space.dimensions().all(|(own, _)| own != *name));
-    extra.map(|(name, dimension)| (format!("the dimension {name}"), none(), dimension.to_string()))
+    let text = |dimension: Option<&Dimension>| dimension.map_or("no such dimension".into(), ToString::to_string);
+    let names = own.space.dimensions().chain(other.space.dimensions()).map(|(name, _)| name);
+    let mut pairs = names.map(|name| (name, own.space.get(name), other.space.get(name)));
+    let (name, own, other) = pairs.find(|(_, own, other)| own != other)?;
+    Some((format!("the dimension {name}"), text(own), text(other)))
 }
 
 #[cfg(test)]
@@ -297,7 +292,7 @@ mod tests {
     use super::*;
     use crate::search::{Direction, Space};
 
-    /// One of them took the other for dead.
+    /// One process found the other's lock free.
     #[test]
     fn a_trial_that_two_finish_is_written_once() {
         let path = std::env::temp_dir().join(format!("gradus-log-{}", std::process::id()));

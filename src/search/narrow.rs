@@ -1,4 +1,4 @@
-//! Narrowing: the next round searches where this one was best.
+//! Narrowing: the next round searches where the best trials of this one lie.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ use super::study::rank;
 use super::trial::TrialRecord;
 use crate::error::{Error, require};
 
-/// No range becomes smaller than this share of what it was.
-const FLOOR: f64 = 0.1;
+/// The smallest length of a new range, as a share of the old one.
+const MIN_LENGTH: f64 = 0.1;
 
-/// An option that chance alone would have put among the best this often, on average, and that is not there, goes:
-/// it would be missing by bad luck in one case of `e³`, 5 %.
-const EXPECTED: f64 = 3.0;
+/// An option is dropped if none of the best trials has it, although this many or more of them would have it on average
+/// if the option made no difference. The probability of dropping such an option is at most `e⁻³`, 5 %.
+const MIN_EXPECTED: f64 = 3.0;
 
-/// What [`Study::narrow`] did; prints as a table.
+/// The result of [`Study::narrow`]; prints as a table.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Narrowing {
-    /// The round that ends, from 1.
+    /// The round that ended, from 1.
     pub round: usize,
-    /// How many trials it had with a score.
+    /// The number of its trials with a score.
     pub trials: usize,
-    /// How many of them, the best, the next round is drawn from.
+    /// How many of them, the best ones, determine the new ranges.
     pub kept: usize,
-    /// The space of that round.
+    /// The space of the round that ended.
     pub before: Space,
-    /// The space of the next.
+    /// The space of the next round.
     pub after: Space,
 }
 
 impl Study {
-    /// Ends a round: shrinks each range to what the best `share` of the round's trials cover, and a margin. The next
-    /// trials come from the narrowed space.
+    /// Ends the round: shrinks each range to what the best `share` of the round's trials cover, plus a margin. The next
+    /// trials are drawn from the narrowed space.
     ///
-    /// Of the best, only those count whose scores are nearer to the best of all than to the round's median (and two in
-    /// any case): where most trials fail to learn, some of these are among the best by chance alone, and say nothing
-    /// about where to look.
+    /// Of these trials, only those count whose scores are at least as near to the best score as to the round's median
+    /// (but at least two): if most trials do not learn at all, some of those are among the best by chance, and their
+    /// points mean nothing.
     ///
-    /// With `m` trials left whose values span `[a, b]` of a range (on its own scale, linear or logarithmic), the new
-    /// range is `[a - g, b + g]` for the mean gap `g = (b - a) / (m - 1)` between neighbours: were the `m` spread
-    /// evenly over some interval, this would be it. A new range lies within the old one and has at least a tenth of
-    /// its length (whole numbers: at least two values). An option of a choice goes if none of the best has it,
-    /// provided that chance would have put it there three times; so at least one stays.
+    /// If the values of the remaining `m` trials span `[a, b]` (on the range's own scale, linear or logarithmic), the
+    /// new range is `[a - g, b + g]`, with `g = (b - a) / (m - 1)`, the mean gap between neighbours. It lies within the
+    /// old range and has at least a tenth of its length (for whole numbers, at least two values). An option of a choice
+    /// is dropped if none of the `m` trials has it, although at least three would have it on average if the option made
+    /// no difference. So at least one option stays.
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
@@ -57,16 +57,16 @@ impl Study {
     /// ```
     ///
     /// # Errors
-    /// A share that is not above 0 and at most 1; a round without any score.
+    /// The share is not above 0 and at most 1, or no trial of the round has a score.
     pub fn narrow(&mut self, share: f64) -> Result<Narrowing, Error> {
         require(share > 0.0 && share <= 1.0, "share of trials to keep", "above 0 and at most 1", share)?;
         let trials = self.trials().into_iter().filter(|trial| trial.round == self.round).collect();
         let ranked = rank(trials, self.direction);
         if ranked.is_empty() {
-            return Err(Error::Empty { what: format!("trials with a score in round {}", self.round) });
+            return Err(Error::empty(format!("trials with a score in round {}", self.round)));
         }
-        let most = ((share * ranked.len() as f64).ceil() as usize).clamp(1, ranked.len());
-        let kept = most.min(telling(&scores(&ranked)).max(2));
+        let best = ((share * ranked.len() as f64).ceil() as usize).clamp(1, ranked.len());
+        let kept = best.min(near_the_best(&scores(&ranked)).max(2));
         let dimensions = self.space.dimensions().map(|(name, dimension)| {
             let narrowed = narrowed(dimension, &values(&ranked[..kept], name), &values(&ranked, name));
             (name.to_string(), narrowed)
@@ -84,7 +84,7 @@ fn scores(trials: &[&TrialRecord]) -> Vec<f64> {
 }
 
 /// How many of these scores, the best first, are at least as near to the best as to the median.
-fn telling(ranked: &[f64]) -> usize {
+fn near_the_best(ranked: &[f64]) -> usize {
     let (best, median) = (ranked[0], ranked[ranked.len() / 2]);
     ranked.iter().take_while(|score| (*score - best).abs() <= (*score - median).abs()).count()
 }
@@ -100,36 +100,35 @@ fn narrowed(dimension: &Dimension, best: &[&Value], all: &[&Value]) -> Dimension
                 values.iter().filter(|value| matches!(value, Value::Choice(own) if own == option)).count() as f64
             };
             let expected = |option: &str| count(all, option) * best.len() as f64 / all.len() as f64;
-            let stays = |option: &&String| count(best, option) > 0.0 || expected(option) < EXPECTED;
+            let stays = |option: &&String| count(best, option) > 0.0 || expected(option) < MIN_EXPECTED;
             Dimension::Choice(options.iter().filter(stays).cloned().collect())
         }
         _ => {
-            let places: Vec<f64> = best.iter().filter_map(|value| dimension.place(value)).collect();
-            part(dimension, covered(&places))
+            let positions: Vec<f64> = best.iter().filter_map(|value| dimension.position(value)).collect();
+            part(dimension, covered(&positions))
         }
     }
 }
 
-/// The part of `[0, 1]` that these places cover, with its margin.
-fn covered(places: &[f64]) -> (f64, f64) {
-    let (low, high) = places.iter().fold((1.0f64, 0.0f64), |(low, high), &u| (low.min(u), high.max(u)));
+/// The part of `[0, 1]` that these positions cover, with the margin.
+fn covered(positions: &[f64]) -> (f64, f64) {
+    let (low, high) = positions.iter().fold((1.0f64, 0.0f64), |(low, high), &u| (low.min(u), high.max(u)));
     if low > high {
-        return (0.0, 1.0); // nothing to go by
+        return (0.0, 1.0); // there are no positions
     }
-    let gap = (high - low) / (places.len() as f64 - 1.0).max(1.0);
+    let gap = (high - low) / (positions.len() as f64 - 1.0).max(1.0);
     let (low, high) = (low - gap, high + gap);
-    let missing = (FLOOR - (high - low)).max(0.0) / 2.0;
+    let missing = (MIN_LENGTH - (high - low)).max(0.0) / 2.0;
     let (low, high) = (low - missing, high + missing);
-    // Moved, not cut, where it reaches out of the old range, so that the floor holds at the ends too.
-    let (low, high) = if high > 1.0 { (low.min(1.0 - FLOOR), 1.0) } else { (low, high) };
-    if low < 0.0 { (0.0, high.max(FLOOR)) } else { (low, high) }
+    // Cut off at the ends of the old range, but still of the smallest length.
+    let (low, high) = if high > 1.0 { (low.min(1.0 - MIN_LENGTH), 1.0) } else { (low, high) };
+    if low < 0.0 { (0.0, high.max(MIN_LENGTH)) } else { (low, high) }
 }
 
-/// The part of a range from `u = low` to `high`.
+/// The part of a range from the position `low` to the position `high`.
 fn part(dimension: &Dimension, (low, high): (f64, f64)) -> Dimension {
-    let narrowed = |u: f64| dimension.value(u);
-    match (dimension, narrowed(low), narrowed(high)) {
-        // An end that stays, stays to the last bit.
+    match (dimension, dimension.value_at(low), dimension.value_at(high)) {
+        // An end that does not move keeps its bits.
         (Dimension::Float { low: from, high: to, log }, Value::Float(a), Value::Float(b)) => Dimension::Float {
             low: if low <= 0.0 { *from } else { a },
             high: if high >= 1.0 { *to } else { b },
@@ -148,28 +147,28 @@ impl fmt::Display for Narrowing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { round, trials, kept, .. } = self;
         write!(f, "round {round}: the best {kept} of {trials} trials cover")?;
-        let shown = |dimension: &Dimension| match dimension {
+        let text = |dimension: &Dimension| match dimension {
             Dimension::Float { low, high, .. } => format!("{}..{}", Value::Float(*low), Value::Float(*high)),
             Dimension::Int { low, high, .. } => format!("{low}..={high}"),
             Dimension::Choice(options) => format!("[{}]", options.join(", ")),
         };
         let pairs = || self.before.dimensions().zip(self.after.dimensions());
         let name_width = pairs().map(|((name, _), _)| name.chars().count()).max().unwrap_or(0);
-        let width = pairs().map(|((_, before), _)| shown(before).chars().count()).max().unwrap_or(0);
+        let width = pairs().map(|((_, before), _)| text(before).chars().count()).max().unwrap_or(0);
         for ((name, before), (_, after)) in pairs() {
-            let share = 100.0 * length(before, after);
-            let (before, after) = (shown(before), shown(after));
+            let share = 100.0 * share_left(before, after);
+            let (before, after) = (text(before), text(after));
             write!(f, "\n  {name:<name_width$}  {before:<width$} -> {after} ({share:.0} %)")?;
         }
         Ok(())
     }
 }
 
-/// How much of a range is left, on its own scale.
-fn length(before: &Dimension, after: &Dimension) -> f64 {
-    let place = |value: Value| before.place(&value).unwrap_or(0.0);
+/// The length of the new range as a share of the old one, on the range's own scale.
+fn share_left(before: &Dimension, after: &Dimension) -> f64 {
+    let position = |value: f64| before.position(&Value::Float(value)).unwrap_or(0.0);
     match (before, after) {
-        (_, Dimension::Float { low, high, .. }) => place(Value::Float(*high)) - place(Value::Float(*low)),
+        (_, Dimension::Float { low, high, .. }) => position(*high) - position(*low),
         (Dimension::Int { low: from, high: to, .. }, Dimension::Int { low, high, .. }) => {
             (*high as f64 - *low as f64 + 1.0) / (*to as f64 - *from as f64 + 1.0)
         }
@@ -183,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_margin_of_the_mean_gap_within_the_old_range_and_never_nothing() {
+    fn a_range_gets_a_margin_of_the_mean_gap_within_the_old_one() {
         let close = |(a, b): (f64, f64), (c, d): (f64, f64)| (a - c).abs() < 1e-12 && (b - d).abs() < 1e-12;
         assert!(close(covered(&[0.3, 0.4, 0.5]), (0.2, 0.6)));
         assert!(close(covered(&[0.5]), (0.45, 0.55)), "{:?}", covered(&[0.5]));
@@ -194,11 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn scores_at_the_median_tell_nothing() {
-        assert_eq!(telling(&[0.8, 0.7, 0.46, 0.44, 0.12, 0.11, 0.1, 0.1, 0.1]), 3);
-        assert_eq!(telling(&[0.1, 0.2, 2.3, 2.3, 2.3]), 2);
-        assert_eq!(telling(&[0.8]), 1);
-        assert_eq!(telling(&[0.5; 4]), 4);
+    fn scores_near_the_median_do_not_count() {
+        assert_eq!(near_the_best(&[0.8, 0.7, 0.46, 0.44, 0.12, 0.11, 0.1, 0.1, 0.1]), 3);
+        assert_eq!(near_the_best(&[0.1, 0.2, 2.3, 2.3, 2.3]), 2);
+        assert_eq!(near_the_best(&[0.8]), 1);
+        assert_eq!(near_the_best(&[0.5; 4]), 4);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::Direction;
 use super::trial::TrialRecord;
 
-/// A bar on standard error with the best score so far; nothing where that is no terminal, or without the feature
-/// `progress`.
+/// A bar on standard error with the best score so far. It shows nothing without the feature `progress`, or if standard
+/// error is not a terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
     #[cfg(feature = "progress")]

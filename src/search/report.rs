@@ -1,14 +1,14 @@
-//! A study on paper: table, CSV, importance.
+//! The results of a study: table, CSV, importance of the dimensions.
 
 use std::fmt;
 use std::path::Path;
 
+use super::Study;
 use super::space::Value;
 use super::trial::TrialRecord;
-use super::{Direction, Study};
 use crate::error::Error;
 
-/// The best trials of a study, for `println!`.
+/// The best trials of a study; prints as a table.
 #[derive(Debug, Clone)]
 pub struct Table {
     header: Vec<String>,
@@ -19,7 +19,7 @@ pub struct Table {
 impl Study {
     /// The best `count` trials, as a table.
     pub fn table(&self, count: usize) -> Table {
-        let names = self.whole.dimensions().map(|(name, _)| name.to_string());
+        let names = self.full_space.dimensions().map(|(name, _)| name.to_string());
         let header = ["", "trial", "round", "score"].map(String::from).into_iter().chain(names).collect();
         let trials = self.trials();
         let failed = trials.iter().filter(|trial| trial.score.is_err()).count();
@@ -33,10 +33,10 @@ impl Study {
         Table { header, rows: rows.collect(), last_line }
     }
 
-    /// Every finished trial, one a row: `trial,round,budget,score,error,stopped,seconds`, then a column for each
-    /// dimension. Numbers are written so that they read back exactly.
+    /// Every finished trial as a row: `trial,round,budget,score,error,stopped,seconds`, then a column for each
+    /// dimension. Numbers read back exactly.
     pub fn to_csv(&self) -> String {
-        let names = self.whole.dimensions().map(|(name, _)| name);
+        let names = self.full_space.dimensions().map(|(name, _)| name);
         let header = ["trial", "round", "budget", "score", "error", "stopped", "seconds"].into_iter().chain(names);
         let rows = self.trials().into_iter().map(|trial| {
             let (score, error) = match &trial.score {
@@ -47,31 +47,32 @@ impl Study {
             let (number, round, stopped) = (trial.number.to_string(), trial.round.to_string(), trial.stopped);
             let seconds = trial.seconds.to_string();
             let start = [number, round, budget, score, error, stopped.to_string(), seconds];
-            start.into_iter().chain(trial.point.values().map(|(_, value)| exact(value))).collect()
+            start.into_iter().chain(trial.point.values().map(|(_, value)| exact_text(value))).collect()
         });
         csv(std::iter::once(header.map(String::from).collect()).chain(rows))
     }
 
-    /// [`to_csv`](Self::to_csv) into a file.
+    /// Writes [`to_csv`](Self::to_csv) to a file.
     ///
     /// # Errors
-    /// A file that cannot be written.
+    /// The file cannot be written.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         std::fs::write(path.as_ref(), self.to_csv()).map_err(Error::io("write", path.as_ref()))
     }
 
-    /// How much each dimension mattered in a round, from 0 to 1: the share of the variance of the trials' ranks that
-    /// is explained by the dimension alone.
+    /// How important each dimension was in a round, from 0 to 1: the share of the variance of the scores' ranks that
+    /// this dimension alone explains. The most important comes first; the list is empty for a round with fewer than 20
+    /// scores.
     ///
-    /// The round's scored trials are parted into bins of equal count by the dimension's value (as many as the square
-    /// root of their number, at most 10; the options of a choice are bins themselves). With `η²` the variance between
-    /// the bins' mean ranks over the variance of all `n` ranks, and `b` bins, the importance is
-    /// `1 - (1 - η²) (n - 1) / (n - b)`, at least 0, in which the part that chance explains is taken out (Kelley's
-    /// `ε²`). Ranks, so that a few enormous losses do not drown the rest. What only matters together with
-    /// another dimension is not seen. Sorted, the most important first; empty for a round with fewer than 20 scores.
+    /// The `n` trials with a score are divided by the dimension's value into `b` bins of equal count, `b = √n` rounded
+    /// down and at most 10 (each option of a choice is a bin). With `η²`, the variance between the mean ranks of the
+    /// bins divided by the variance of all ranks, the importance is `1 - (1 - η²) (n - 1) / (n - b)`, at least 0. This
+    /// is Kelley's `ε²`: `η²` without the part that is expected by chance. Ranks are used because a few very large
+    /// losses would dominate the variance of the scores. An effect that a dimension has only together with another one
+    /// does not show.
     ///
-    /// A later round is drawn from narrowed ranges, in which what mattered most may no longer do so: mostly round 1 is
-    /// what you want.
+    /// The ranges of a later round are narrowed, and a dimension that was important in round 1 may not be so within
+    /// them. In most cases round 1 is the one to look at.
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
@@ -92,21 +93,21 @@ impl Study {
         let ranks = ranks(&trials.iter().map(|trial| trial.score.clone().unwrap_or(0.0)).collect::<Vec<_>>());
         let importance = |(name, _)| {
             let values: Vec<&Value> = trials.iter().filter_map(|trial| trial.point.get(name)).collect();
-            (name, explained(&bins(&values), &ranks))
+            (name, epsilon_squared(&bins(&values), &ranks))
         };
-        let mut all: Vec<(&str, f64)> = self.whole.dimensions().map(importance).collect();
+        let mut all: Vec<(&str, f64)> = self.full_space.dimensions().map(importance).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all
     }
 }
 
-/// The place of each value in order, equal ones sharing the mean of theirs.
+/// The rank of each value, from 0; equal values share the mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let count = |holds: &dyn Fn(f64) -> bool| values.iter().filter(|&&value| holds(value)).count() as f64;
     values.iter().map(|&own| count(&|value| value < own) + (count(&|value| value == own) - 1.0) / 2.0).collect()
 }
 
-/// The bin of each value.
+/// The bin of each value. Bins of numbers have equal counts; other bins are the values themselves.
 fn bins(values: &[&Value]) -> Vec<usize> {
     let numbers: Option<Vec<f64>> = values
         .iter()
@@ -122,13 +123,13 @@ fn bins(values: &[&Value]) -> Vec<usize> {
             let bin = |rank: f64| (rank * count as f64 / numbers.len() as f64) as usize;
             ranks(&numbers).into_iter().map(bin).collect()
         }
-        // The first place of an equal value is as good a name as any.
+        // The number of a bin is the index of the first value in it.
         None => values.iter().map(|own| values.iter().position(|value| value == own).unwrap_or(0)).collect(),
     }
 }
 
-/// `ε²` of ranks in bins.
-fn explained(bins: &[usize], ranks: &[f64]) -> f64 {
+/// Kelley's `ε²` of ranks in bins.
+fn epsilon_squared(bins: &[usize], ranks: &[f64]) -> f64 {
     let n = ranks.len() as f64;
     let mean = ranks.iter().sum::<f64>() / n;
     let total: f64 = ranks.iter().map(|rank| (rank - mean).powi(2)).sum();
@@ -148,7 +149,7 @@ fn explained(bins: &[usize], ranks: &[f64]) -> f64 {
 }
 
 /// The shortest text that reads back as the same value.
-fn exact(value: &Value) -> String {
+fn exact_text(value: &Value) -> String {
     match value {
         Value::Float(value) => format!("{value:?}"),
         Value::Int(value) => value.to_string(),
@@ -156,7 +157,7 @@ fn exact(value: &Value) -> String {
     }
 }
 
-/// Rows of fields, quoted where they have to be (RFC 4180).
+/// Rows of fields, with quotes where RFC 4180 requires them.
 fn csv(rows: impl Iterator<Item = Vec<String>>) -> String {
     let quoted = |field: &String| match field.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", field.replace('"', "\"\"")),
@@ -175,12 +176,6 @@ impl fmt::Display for Table {
             writeln!(f, "{}", cells.join("  ").trim_end())?;
         }
         f.write_str(&self.last_line)
-    }
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 
@@ -206,10 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn explained_by_hand() {
-        // Means 1 and 4 around 2.5: 3 · 2.25 · 2 = 13.5 of 17.5; 1 - (4 / 17.5) · 5 / 4.
-        let explained = explained(&[0, 0, 0, 1, 1, 1], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        assert!((explained - (1.0 - 4.0 / 17.5 * 5.0 / 4.0)).abs() < 1e-12, "{explained}");
+    fn epsilon_squared_by_hand() {
+        // The bins' means are 1 and 4, the mean of all is 2.5: 3 · 2.25 · 2 = 13.5 of 17.5; 1 - (4 / 17.5) · 5 / 4.
+        let found = epsilon_squared(&[0, 0, 0, 1, 1, 1], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert!((found - (1.0 - 4.0 / 17.5 * 5.0 / 4.0)).abs() < 1e-12, "{found}");
     }
 
     #[test]

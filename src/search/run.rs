@@ -1,46 +1,49 @@
-//! Running trials: on several threads, with other processes, through errors and panics.
+//! Running trials on several threads and beside other processes; errors and panics are recorded.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::log::{Claim, Log};
+use super::log::{Claim, Log, other_study};
 use super::progress::Progress;
 use super::space::{Point, Value};
-use super::trial::{Failure, Job, Rule, State, Trial, TrialRecord};
+use super::trial::{Job, Key, Objective, Rule, State, Trial, TrialRecord};
 use crate::error::Error;
 
-/// How long to wait before asking again whether another process has finished.
+/// How long to wait before looking again whether another process has finished its trials.
 const POLL: Duration = Duration::from_millis(20);
 
 /// What all trials of a run have in common.
-#[derive(Debug)]
 pub(super) struct Runner<'a> {
     pub(super) seed: u64,
     pub(super) threads: usize,
     pub(super) rule: Option<Rule>,
     pub(super) progress: &'a Progress,
+    pub(super) objective: &'a Objective<'a>,
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) records: Vec<TrialRecord>,
     /// What objectives kept, by trial.
     pub(super) states: HashMap<usize, State>,
-    /// Why the run ended early, if it did. Then not every trial has a record.
+    /// Why the run ended early, if it did. Then some trials have no record.
     pub(super) error: Option<Error>,
 }
 
-/// What the threads of a run share.
-struct Board<'a> {
+/// The trials of a run and their results, shared by its threads.
+struct Queue<'a> {
     waiting: VecDeque<Job>,
     log: Option<&'a mut Log>,
+    progress: &'a Progress,
     outcome: Outcome,
 }
 
+/// What a thread does next.
 enum Next {
     Run(Job),
     Wait,
@@ -48,36 +51,31 @@ enum Next {
 }
 
 impl Runner<'_> {
-    /// Runs all jobs and returns when every one is finished, by whomsoever.
-    pub(super) fn run<O>(&self, jobs: Vec<Job>, log: Option<&mut Log>, objective: &O) -> Outcome
-    where
-        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
-    {
+    /// Runs all jobs and returns when every one is finished, by this process or by another.
+    pub(super) fn run(&self, jobs: Vec<Job>, log: Option<&mut Log>) -> Outcome {
         let threads = self.threads.min(jobs.len());
-        let board = Mutex::new(Board { waiting: jobs.into(), log, outcome: Outcome::default() });
+        let queue = Queue { waiting: jobs.into(), log, progress: self.progress, outcome: Outcome::default() };
+        let queue = Mutex::new(queue);
         if threads <= 1 {
-            self.work(&board, objective);
+            self.work(&queue);
         } else {
             std::thread::scope(|scope| {
                 for _ in 0..threads {
-                    scope.spawn(|| alone(|| self.work(&board, objective)));
+                    scope.spawn(|| on_one_thread(|| self.work(&queue)));
                 }
             });
         }
-        board.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
+        queue.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
     }
 
-    fn work<O>(&self, board: &Mutex<Board<'_>>, objective: &O)
-    where
-        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
-    {
-        let board = || board.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Runs jobs of the queue until all are finished.
+    fn work(&self, queue: &Mutex<Queue<'_>>) {
         loop {
-            let next = board().next(self.progress);
+            let next = lock(queue).next();
             match next {
                 Next::Run(job) => {
-                    let (record, state) = self.evaluate(job, objective);
-                    board().finish(record, state, self.progress);
+                    let (record, state) = self.evaluate(job);
+                    lock(queue).finish(record, state);
                 }
                 Next::Wait => std::thread::sleep(POLL),
                 Next::Done => return,
@@ -85,27 +83,20 @@ impl Runner<'_> {
         }
     }
 
-    /// One trial, whatever happens in it.
-    fn evaluate<O>(&self, job: Job, objective: &O) -> (TrialRecord, Option<State>)
-    where
-        O: Fn(&mut Trial) -> Result<f64, Failure>,
-    {
+    /// Runs one trial. An error or a panic of the objective becomes part of the record.
+    fn evaluate(&self, job: Job) -> (TrialRecord, Option<State>) {
         let ((number, rung), round, budget, point) = (job.key, job.round, job.budget, job.point.clone());
         let mut trial = Trial::new(job, self.seed, self.rule.clone());
         let begun = Instant::now();
-        // A panic leaves nothing half done that anyone sees again: the trial's reports so far are whole, its state is
-        // dropped, and the objective, being shared among threads, guards what it shares.
-        let result = catch_unwind(AssertUnwindSafe(|| objective(&mut trial)));
+        // Unwind safe: after a panic only the trial's reports and tracks are read, which are always complete; and the
+        // objective is shared among threads, so it protects its own data.
+        let result = catch_unwind(AssertUnwindSafe(|| (self.objective)(&mut trial)));
         let seconds = begun.elapsed().as_secs_f64();
         let score = match result {
             Ok(Ok(score)) if score.is_finite() => Ok(score),
             Ok(Ok(score)) => Err(format!("the score is {score}")),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(panic) => {
-                let message = panic.downcast_ref::<&str>().map(ToString::to_string);
-                let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-                Err(format!("panicked: {}", message.unwrap_or_else(|| "(no message)".into())))
-            }
+            Err(panic) => Err(format!("panicked: {}", panic_message(&*panic))),
         };
         let state = if score.is_ok() { trial.state.take() } else { None };
         let (stopped, reports, tracks) = (trial.stopped, trial.reports, trial.tracks);
@@ -113,46 +104,66 @@ impl Runner<'_> {
     }
 }
 
-impl Board<'_> {
-    fn next(&mut self, progress: &Progress) -> Next {
-        if self.outcome.error.is_some() {
+fn lock<'a, 'b>(queue: &'a Mutex<Queue<'b>>) -> MutexGuard<'a, Queue<'b>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let formatted = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(formatted).unwrap_or("(no message)")
+}
+
+impl Queue<'_> {
+    fn next(&mut self) -> Next {
+        if self.outcome.error.is_some() || self.waiting.is_empty() {
             return Next::Done;
         }
-        let keys: Vec<_> = self.waiting.iter().map(|job| job.key).collect();
         let Some(log) = &mut self.log else {
             return self.waiting.pop_front().map_or(Next::Done, Next::Run);
         };
-        if keys.is_empty() {
-            return Next::Done;
-        }
-        match log.claim(&keys).and_then(|claim| self.settle(claim, progress)) {
-            Ok(next) => next,
-            Err(error) => {
-                self.outcome.error = Some(error);
-                Next::Done
-            }
-        }
+        let keys: Vec<Key> = self.waiting.iter().map(|job| job.key).collect();
+        let next = log.claim(&keys).and_then(|claim| self.update(claim));
+        next.unwrap_or_else(|error| {
+            self.outcome.error = Some(error);
+            Next::Done
+        })
     }
 
-    /// Takes from the queue what is finished and what was claimed.
-    fn settle(&mut self, claim: Claim, progress: &Progress) -> Result<Next, Error> {
+    /// Removes the finished trials and the claimed one from the waiting jobs.
+    fn update(&mut self, claim: Claim) -> Result<Next, Error> {
         for record in claim.finished {
-            let place = self.waiting.iter().position(|job| job.key == record.key());
-            if let Some(job) = place.and_then(|place| self.waiting.remove(place)) {
-                require_same(&job, &record, self.log.as_ref().map_or(Path::new(""), |log| log.path()))?;
-                progress.finished(&record);
-                self.outcome.records.push(record);
+            if let Some(job) = self.take(record.key()) {
+                self.check_same(&job, &record)?;
+                self.add(record);
             }
         }
-        let place = claim.key.and_then(|key| self.waiting.iter().position(|job| job.key == key));
-        Ok(match place.and_then(|place| self.waiting.remove(place)) {
+        Ok(match claim.claimed.and_then(|key| self.take(key)) {
             Some(job) => Next::Run(job),
-            None if claim.wait => Next::Wait,
+            None if claim.others_running => Next::Wait,
             None => Next::Done,
         })
     }
 
-    fn finish(&mut self, record: TrialRecord, state: Option<State>, progress: &Progress) {
+    fn take(&mut self, key: Key) -> Option<Job> {
+        let index = self.waiting.iter().position(|job| job.key == key)?;
+        self.waiting.remove(index)
+    }
+
+    /// Checks that a trial in the log is the one that this program would run.
+    fn check_same(&self, job: &Job, record: &TrialRecord) -> Result<(), Error> {
+        if is_close(&job.point, &record.point) && job.budget == record.budget {
+            return Ok(());
+        }
+        let text = |point: &Point, budget: Option<usize>| match budget {
+            Some(budget) => format!("{point}, budget {budget}"),
+            None => point.to_string(),
+        };
+        let path = self.log.as_ref().map_or(Path::new(""), |log| log.path());
+        let (expected, found) = (text(&job.point, job.budget), text(&record.point, record.budget));
+        Err(other_study(path, &format!("trial {}", record.number), &expected, &found))
+    }
+
+    fn finish(&mut self, record: TrialRecord, state: Option<State>) {
         let record = match &mut self.log {
             None => Ok(record),
             Some(log) => log.finish(record),
@@ -162,42 +173,30 @@ impl Board<'_> {
                 if let Some(state) = state {
                     self.outcome.states.insert(record.number, state);
                 }
-                progress.finished(&record);
-                self.outcome.records.push(record);
+                self.add(record);
             }
             Err(error) => drop(self.outcome.error.get_or_insert(error)),
         }
     }
+
+    fn add(&mut self, record: TrialRecord) {
+        self.progress.finished(&record);
+        self.outcome.records.push(record);
+    }
 }
 
-/// A logged trial has to be the one that this program would run now.
-fn require_same(job: &Job, record: &TrialRecord, path: &Path) -> Result<(), Error> {
-    // Logarithms may differ in their last bit from one machine to another.
-    let same = |a: &Value, b: &Value| match (a, b) {
+/// Equal but for the last digits of numbers: logarithms may differ in their last bit from one machine to another.
+fn is_close(a: &Point, b: &Point) -> bool {
+    let close = |a: &Value, b: &Value| match (a, b) {
         (Value::Float(a), Value::Float(b)) => (a - b).abs() <= 1e-9 * a.abs().max(b.abs()),
         (a, b) => a == b,
     };
-    let same_point = |a: &Point, b: &Point| {
-        a.values.len() == b.values.len() && a.values.iter().zip(&b.values).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1))
-    };
-    if same_point(&job.point, &record.point) && job.budget == record.budget {
-        return Ok(());
-    }
-    let show = |point: &Point, budget: Option<usize>| match budget {
-        Some(budget) => format!("{point}, budget {budget}"),
-        None => point.to_string(),
-    };
-    Err(Error::Study {
-        path: path.into(),
-        what: format!("trial {}", record.number),
-        expected: show(&job.point, job.budget),
-        found: show(&record.point, record.budget),
-    })
+    a.values.len() == b.values.len() && a.values.iter().zip(&b.values).all(|(a, b)| a.0 == b.0 && close(&a.1, &b.1))
 }
 
-/// Runs something with kernels that use this thread only, since its neighbours are busy with trials of their own.
+/// Calls a function whose kernels use this thread only, because the other processors run other trials.
 #[cfg(feature = "parallel")]
-fn alone(work: impl FnOnce() + Send) {
+fn on_one_thread(work: impl FnOnce() + Send) {
     match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(work),
         // Without a pool of its own it is only slower.
@@ -206,6 +205,6 @@ fn alone(work: impl FnOnce() + Send) {
 }
 
 #[cfg(not(feature = "parallel"))]
-fn alone(work: impl FnOnce() + Send) {
+fn on_one_thread(work: impl FnOnce() + Send) {
     work();
 }

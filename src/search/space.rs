@@ -1,14 +1,15 @@
-//! What is searched: named dimensions, and points in them.
+//! The search space: named dimensions, and points with a value for each.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
-use crate::error::Error;
-use crate::rng::{Generator, rng};
-use rand::Rng;
+use serde::{Deserialize, Serialize};
 
-/// The ranges to search, one named dimension after another.
+use crate::error::Error;
+use crate::rng::{stream, unit};
+
+/// The ranges to search, a list of named dimensions.
 ///
 /// ```
 /// use gradus::search::Space;
@@ -22,17 +23,19 @@ use rand::Rng;
 /// let point = space.sample(42, 7);
 /// assert!((1e-6..1e-2).contains(&point.f64("learning_rate")));
 /// assert!(["relu", "tanh"].contains(&point.choice("activation")));
-/// assert_eq!(space.sample(42, 7), point); // trial 7 of seed 42, now and always
+/// assert_eq!(space.sample(42, 7), point); // trial 7 of seed 42 never changes
 /// ```
 ///
-/// Ranges are checked when a [`Study`](super::Study) is made of the space.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// [`Study::maximize`](super::Study::maximize) and [`Study::minimize`](super::Study::minimize) check the ranges.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Space {
     dimensions: Vec<(String, Dimension)>,
 }
 
 /// The values one hyper-parameter may take.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Dimension {
     /// Numbers from `low` to `high`.
@@ -41,46 +44,49 @@ pub enum Dimension {
         low: f64,
         /// The largest.
         high: f64,
-        /// Drawn evenly in their logarithm: every factor of 10 gets the same share.
+        /// Whether the logarithm is drawn evenly: every factor of 10 gets the same share.
         log: bool,
     },
-    /// Whole numbers, both ends included.
+    /// Whole numbers, from `low` to `high`, both included.
     Int {
         /// The smallest.
         low: i64,
         /// The largest.
         high: i64,
-        /// Drawn evenly in their logarithm.
+        /// Whether the logarithm is drawn evenly.
         log: bool,
     },
-    /// One of these.
+    /// One of these options.
     Choice(Vec<String>),
 }
 
 /// A hyper-parameter's value.
-#[derive(Debug, Clone, PartialEq)]
+// Read from JSON as the first variant that fits. serde_json writes an `f64` with a decimal point or an exponent, so it
+// is never read as an `Int`; but an integer would be read as a `Float` if that came first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum Value {
-    /// Of [`Dimension::Float`].
-    Float(f64),
-    /// Of [`Dimension::Int`].
+    /// A value of a [`Dimension::Int`].
     Int(i64),
-    /// Of [`Dimension::Choice`].
+    /// A value of a [`Dimension::Float`].
+    Float(f64),
+    /// A value of a [`Dimension::Choice`].
     Choice(String),
 }
 
 /// A value for every dimension of a [`Space`].
 ///
-/// Into a struct of your own with the standard library's `From`:
+/// To convert it into a struct of your own, implement the standard library's `From`:
 ///
 /// ```
 /// use gradus::search::{Point, Space};
 ///
-/// struct Settings { learning_rate: f32, hidden: usize }
+/// struct Settings { learning_rate: f64, hidden: usize }
 ///
 /// impl From<&Point> for Settings {
 ///     fn from(point: &Point) -> Self {
-///         Self { learning_rate: point.f64("learning_rate") as f32, hidden: point.usize("hidden") }
+///         Self { learning_rate: point.f64("learning_rate"), hidden: point.usize("hidden") }
 ///     }
 /// }
 ///
@@ -88,13 +94,14 @@ pub enum Value {
 /// let settings = Settings::from(&space.sample(1, 0));
 /// assert!(settings.learning_rate < 1e-2 && settings.hidden >= 20);
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Point {
     pub(super) values: Vec<(String, Value)>,
 }
 
 impl Space {
-    /// No dimension yet.
+    /// A space without dimensions.
     pub fn new() -> Self {
         Self::default()
     }
@@ -104,8 +111,8 @@ impl Space {
         self.with(name, Dimension::Float { low: range.start, high: range.end, log: false })
     }
 
-    /// Numbers drawn evenly in their logarithm: `10^u`, for `u` even between the logarithms of both ends, which have
-    /// to be positive. For learning rates, decays, whatever is searched by orders of magnitude.
+    /// Numbers whose logarithm is drawn evenly: `10^u`, with `u` drawn evenly between the logarithms of both ends,
+    /// which have to be positive. For learning rates, weight decays and all that is searched by orders of magnitude.
     pub fn log_uniform(self, name: impl Into<String>, range: Range<f64>) -> Self {
         self.with(name, Dimension::Float { low: range.start, high: range.end, log: true })
     }
@@ -115,12 +122,12 @@ impl Space {
         self.with(name, Dimension::Int { low: *range.start(), high: *range.end(), log: false })
     }
 
-    /// Whole numbers from 1 on, drawn evenly in their logarithm. For widths and batch sizes.
+    /// Whole numbers of at least 1 whose logarithm is drawn evenly. For widths and batch sizes.
     pub fn log_int(self, name: impl Into<String>, range: RangeInclusive<i64>) -> Self {
         self.with(name, Dimension::Int { low: *range.start(), high: *range.end(), log: true })
     }
 
-    /// One of several, each as likely as any other.
+    /// One of several options, each as likely as any other.
     pub fn choice<T: Into<String>>(self, name: impl Into<String>, options: impl IntoIterator<Item = T>) -> Self {
         self.with(name, Dimension::Choice(options.into_iter().map(Into::into).collect()))
     }
@@ -130,19 +137,23 @@ impl Space {
         self
     }
 
-    /// Names and ranges, in their order.
+    /// The names and ranges, in order.
     pub fn dimensions(&self) -> impl ExactSizeIterator<Item = (&str, &Dimension)> {
         self.dimensions.iter().map(|(name, dimension)| (name.as_str(), dimension))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Dimension> {
+        self.dimensions().find(|(own, _)| *own == name).map(|(_, dimension)| dimension)
     }
 
     pub(super) fn from_dimensions(dimensions: Vec<(String, Dimension)>) -> Self {
         Self { dimensions }
     }
 
-    /// The point of trial `number` under this seed. It depends on nothing else: not on other trials, and each
-    /// dimension's place in its range not on the other dimensions.
+    /// The point of trial `number` under this seed. It depends on nothing else, and each value depends on its own
+    /// dimension only.
     pub fn sample(&self, seed: u64, number: usize) -> Point {
-        self.point(|name, dimension| dimension.value(unit(&mut stream(seed, number, name))))
+        self.point(|name, dimension| dimension.value_at(unit(&mut stream(seed, number as u64, name))))
     }
 
     pub(super) fn point(&self, mut value: impl FnMut(&str, &Dimension) -> Value) -> Point {
@@ -150,17 +161,26 @@ impl Space {
         Point { values: values.collect() }
     }
 
-    /// An error for a space without dimensions, two of one name, or a range without values; it names the dimension.
+    /// The same values in the order of the dimensions; `None` if one is missing or out of its dimension's range. A log
+    /// may have the dimensions in another order.
+    pub(super) fn checked(&self, point: &Point) -> Option<Point> {
+        let value = |(name, dimension): &(String, Dimension)| {
+            let value = point.get(name).filter(|value| dimension.contains(value))?;
+            Some((name.clone(), value.clone()))
+        };
+        Some(Point { values: self.dimensions.iter().map(value).collect::<Option<_>>()? })
+    }
+
+    /// The error names the dimension whose name is not unique or whose range cannot be searched.
     pub(super) fn check(&self) -> Result<(), Error> {
         if self.dimensions.is_empty() {
-            return Err(Error::Empty { what: "dimensions of a search space".into() });
+            return Err(Error::empty("dimensions of a search space"));
         }
         let mut names = HashSet::new();
         for (name, dimension) in &self.dimensions {
-            let refused = if names.insert(name) { dimension.refused() } else { Some("a name of its own") };
-            if let Some(expected) = refused {
-                let (name, expected) = (name.clone(), expected.into());
-                return Err(Error::Dimension { name, expected, found: dimension.to_string() });
+            let problem = if names.insert(name) { dimension.problem() } else { Some("a name of its own") };
+            if let Some(expected) = problem {
+                return Err(Error::invalid(format!("dimension {name}"), expected, dimension));
             }
         }
         Ok(())
@@ -168,8 +188,8 @@ impl Space {
 }
 
 impl Dimension {
-    /// What the range should have been, if it cannot be searched.
-    fn refused(&self) -> Option<&'static str> {
+    /// What is expected of the range, if it cannot be searched.
+    fn problem(&self) -> Option<&'static str> {
         match self {
             Self::Float { low, high, .. } if !(low.is_finite() && high.is_finite()) => Some("finite ends"),
             Self::Float { low, high, .. } if low >= high => Some("a lower end below the upper one"),
@@ -184,8 +204,17 @@ impl Dimension {
         }
     }
 
-    /// The value at `u` in `[0, 1]` of the range.
-    pub(super) fn value(&self, u: f64) -> Value {
+    fn contains(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Float { low, high, .. }, Value::Float(value)) => (low..=high).contains(&value),
+            (Self::Int { low, high, .. }, Value::Int(value)) => (low..=high).contains(&value),
+            (Self::Choice(options), Value::Choice(value)) => options.contains(value),
+            _ => false,
+        }
+    }
+
+    /// The value at the position `u` of the range, scaled to `[0, 1]`.
+    pub(super) fn value_at(&self, u: f64) -> Value {
         match self {
             Self::Float { low, high, log } => {
                 let (from, to) = (scaled(*low, *log), scaled(*high, *log));
@@ -197,14 +226,15 @@ impl Dimension {
                 Value::Int((value as i64).clamp(*low, *high))
             }
             Self::Choice(options) => {
-                let place = (u * options.len() as f64) as usize;
-                Value::Choice(options[place.min(options.len() - 1)].clone())
+                let index = (u * options.len() as f64) as usize;
+                Value::Choice(options[index.min(options.len() - 1)].clone())
             }
         }
     }
 
-    /// Where in the range a value is, the range being `[0, 1]`; `None` if it is not in it or of another kind.
-    pub(super) fn place(&self, value: &Value) -> Option<f64> {
+    /// The position of a value in the range, scaled to `[0, 1]`; `None` for a value out of the range or of another
+    /// kind.
+    pub(super) fn position(&self, value: &Value) -> Option<f64> {
         let within = |u: f64| (0.0..=1.0).contains(&u).then_some(u);
         match (self, value) {
             (Self::Float { low, high, log }, Value::Float(value)) => {
@@ -216,8 +246,8 @@ impl Dimension {
                 within((scaled(*value as f64, *log) - from) / (to - from))
             }
             (Self::Choice(options), Value::Choice(value)) => {
-                let place = options.iter().position(|option| option == value)?;
-                Some((place as f64 + 0.5) / options.len() as f64)
+                let index = options.iter().position(|option| option == value)?;
+                Some((index as f64 + 0.5) / options.len() as f64)
             }
             _ => None,
         }
@@ -232,18 +262,18 @@ fn unscaled(value: f64, log: bool) -> f64 {
     if log { value.exp() } else { value }
 }
 
-/// Every whole number owns what rounds to it, so the ends reach half a step further.
+/// A number is rounded to the nearest whole number, so the interval to draw from extends by 1/2 at both ends.
 fn int_ends(low: i64, high: i64, log: bool) -> (f64, f64) {
     (scaled(low as f64 - 0.5, log), scaled(high as f64 + 0.5, log))
 }
 
 impl Point {
-    /// Names and values, in the order of the space.
+    /// The names and values, in the order of the space.
     pub fn values(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.values.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The value of a dimension, if there is one of this name.
+    /// The value of the dimension of this name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|(own, _)| own == name).map(|(_, value)| value)
     }
@@ -251,7 +281,7 @@ impl Point {
     /// The value of a `uniform` or `log_uniform` dimension.
     ///
     /// # Panics
-    /// There is no such dimension of that name.
+    /// There is no such dimension of this name.
     #[track_caller]
     pub fn f64(&self, name: &str) -> f64 {
         match self.get(name) {
@@ -263,7 +293,7 @@ impl Point {
     /// The value of an `int` or `log_int` dimension.
     ///
     /// # Panics
-    /// There is no such dimension of that name.
+    /// There is no such dimension of this name.
     #[track_caller]
     pub fn int(&self, name: &str) -> i64 {
         match self.get(name) {
@@ -275,7 +305,7 @@ impl Point {
     /// The value of an `int` or `log_int` dimension, as a count.
     ///
     /// # Panics
-    /// There is no such dimension of that name, or the value is negative.
+    /// There is no such dimension of this name, or the value is negative.
     #[track_caller]
     pub fn usize(&self, name: &str) -> usize {
         let value = self.int(name);
@@ -285,7 +315,7 @@ impl Point {
     /// The value of a `choice` dimension.
     ///
     /// # Panics
-    /// There is no such dimension of that name.
+    /// There is no such dimension of this name.
     #[track_caller]
     pub fn choice(&self, name: &str) -> &str {
         match self.get(name) {
@@ -304,29 +334,6 @@ impl Point {
             }
         }
     }
-}
-
-/// The generator of one purpose of one trial. Purposes and trials have nothing in common but the seed.
-pub(super) fn stream(seed: u64, number: usize, purpose: &str) -> Generator {
-    rng(stream_seed(seed, number, purpose))
-}
-
-pub(super) fn stream_seed(seed: u64, number: usize, purpose: &str) -> u64 {
-    let hash = mixed(mixed(seed) ^ number as u64);
-    purpose.bytes().fold(hash, |hash, byte| mixed(hash ^ u64::from(byte)))
-}
-
-/// One step of SplitMix64 (Steele, Lea and Flood 2014): a bijection whose every output bit hangs on every input bit.
-fn mixed(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-/// A number in `[0, 1)`, from the upper 53 bits: bound to the generator's own numbers, not to a version of `rand`.
-pub(super) fn unit(rng: &mut impl Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 impl fmt::Display for Dimension {

@@ -1,16 +1,16 @@
 //! A study: trials of points, one round after another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Direction;
-use super::json::Header;
+use super::lines::Header;
 use super::log::Log;
 use super::progress::Progress;
 use super::run::Runner;
 use super::space::{Point, Space};
-use super::trial::{Failure, Job, Key, Rule, State, Trial, TrialRecord};
+use super::trial::{Failure, Job, Key, Objective, Rule, State, Trial, TrialRecord};
 use crate::error::Error;
 
 /// A search for the best point of a [`Space`]: its trials, and how to run more. See [the module](super).
@@ -19,11 +19,11 @@ pub struct Study {
     pub(super) direction: Direction,
     pub(super) seed: u64,
     about: String,
-    /// As it was given.
-    pub(super) whole: Space,
-    /// As it is now.
+    /// The space that the study was created with.
+    pub(super) full_space: Space,
+    /// The narrowed space of the current round.
     pub(super) space: Space,
-    /// From 1; every narrowing begins another.
+    /// From 1; every narrowing starts the next.
     pub(super) round: usize,
     /// The number of the next trial.
     pub(super) next: usize,
@@ -39,8 +39,8 @@ impl Study {
     /// A search for the largest score, such as a validation accuracy.
     ///
     /// # Errors
-    /// A space without dimensions, or with one that cannot be searched (it is named): an empty or inverted range, a
-    /// logarithmic one that is not positive, two dimensions of one name.
+    /// The space has no dimensions, or one that cannot be searched: an empty or inverted range, a logarithmic range
+    /// that is not positive, a name that occurs twice. The error names the dimension.
     pub fn maximize(space: Space, seed: u64) -> Result<Self, Error> {
         Self::new(space, seed, Direction::Maximize)
     }
@@ -59,7 +59,7 @@ impl Study {
             direction,
             seed,
             about: String::new(),
-            whole: space.clone(),
+            full_space: space.clone(),
             space,
             round: 1,
             next: 0,
@@ -72,26 +72,27 @@ impl Study {
         })
     }
 
-    /// What else the scores hang on: the data, the length of training. It is written in the log, and a log that
-    /// says otherwise is refused: nothing else would tell a study from one with another objective.
+    /// Describes what else the scores depend on: the data, the length of training. The text is written to the log, and
+    /// [`log`](Self::log) refuses a file with another text. Nothing else distinguishes the logs of two studies that
+    /// differ in their objectives only.
     ///
     /// # Panics
-    /// The study has its log already.
+    /// The study already has a log.
     #[track_caller]
     pub fn about(mut self, about: impl Into<String>) -> Self {
-        assert!(self.log.is_none(), "a study says what it is about before it opens its log");
+        assert!(self.log.is_none(), "call `about` before `log`: the log's first line contains the text");
         self.about = about.into();
         self
     }
 
-    /// Keeps every finished trial in this file, and takes from it those that are there already: run the same program
-    /// again after a kill, and it ends like one that was never stopped. Run it several times at once, and they
-    /// share the work.
+    /// Writes every finished trial to this file, and does not run those again that it already contains. After a kill,
+    /// start the same program again, and its results are those of a program that was never stopped. Start it several
+    /// times at once, and the processes share the work.
     ///
-    /// A line of JSON a trial, on the disk before the next one begins. Processes share a log by the locks of the
-    /// operating system, on one machine or on a network file system that has them; a process that
-    /// dies gives up the trials it was at, and the others run them. Where trials are *kept* for a larger
-    /// budget ([`Trial::keep`]), that is in memory only: the log has no networks.
+    /// Each trial is a line of JSON, on the disk before the thread that ran it starts another. Processes share a log by
+    /// the file locks of the operating system, on one machine or on a network file system that supports them. If a
+    /// process dies, the others run the trials it had started. The log has no networks: what an objective keeps
+    /// for a larger budget ([`Trial::keep`]) is in memory only.
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
@@ -103,7 +104,7 @@ impl Study {
     ///     study.random(trials, objective)?;
     ///     Ok::<_, gradus::Error>(study)
     /// };
-    /// program(3)?; // and then it is killed
+    /// program(3)?; // as if killed after three trials
     /// let resumed = program(10)?; // runs the other seven
     ///
     /// let mut at_once = Study::maximize(Space::new().uniform("x", -1.0..1.0), 1)?;
@@ -112,25 +113,25 @@ impl Study {
     /// assert_eq!(scores(&resumed), scores(&at_once));
     ///
     /// let other = Study::maximize(Space::new().uniform("x", -1.0..1.0), 2)?.about("a parabola").log(&path);
-    /// assert!(other.unwrap_err().to_string().ends_with("they differ in the seed: expected 2, found 1"));
+    /// assert!(other.unwrap_err().to_string().ends_with("this is the log of another study: expected 2, found 1"));
     /// # std::fs::remove_file(&path).unwrap();
     /// # Ok::<(), gradus::Error>(())
     /// ```
     ///
     /// # Errors
-    /// A file that cannot be opened, locked or written, or is no such log; the log of another study: another
-    /// direction, seed, space or [`about`](Self::about), and what differs is named.
+    /// The file cannot be opened, locked or written, or it is not a log; or it is the log of a study with another
+    /// direction, seed, space or [`about`](Self::about): the error says what differs.
     pub fn log(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        let (direction, seed, about, space) = (self.direction, self.seed, self.about.clone(), self.whole.clone());
+        let (direction, seed, about, space) = (self.direction, self.seed, self.about.clone(), self.full_space.clone());
         let header = Header { direction, seed, about, space };
         self.log = Some(Log::open(path.as_ref(), header)?);
         Ok(self)
     }
 
-    /// What a log holds, to look at: all its finished trials. More trials can be run, but are not written down.
+    /// A study with all finished trials of a log. The file is not changed, even if this study runs more trials.
     ///
     /// # Errors
-    /// A file that cannot be read, or is no log of a study.
+    /// The file cannot be read, or is not the log of a study.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let (header, records, notes) = Log::read(path.as_ref())?;
         let mut study = Self::new(header.space, header.seed, header.direction)?.about(header.about);
@@ -141,11 +142,10 @@ impl Study {
         Ok(study)
     }
 
-    /// How many trials run at once: as many as there are processors, unless this says otherwise. It changes no
-    /// result, only the time.
+    /// Sets how many trials run at once; the default is the number of processors. The results do not depend on it.
     ///
-    /// With one, a trial's own kernels may use several threads (for networks so large that it pays); with more,
-    /// each trial keeps to one.
+    /// With 1, the trial's own kernels may use several threads, as they do for large networks. With more, each trial
+    /// uses one thread.
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
@@ -162,8 +162,8 @@ impl Study {
         self
     }
 
-    /// A rule that stops a trial early, from what it has reported so far: pairs of a step and a score, in order. It
-    /// sees one trial only, so that results depend neither on threads nor on what ran before.
+    /// Sets a rule that stops a trial early. The rule gets the trial's reports so far, pairs of a step and a score in
+    /// order. It sees one trial only, so results depend neither on the number of threads nor on earlier trials.
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
@@ -171,7 +171,7 @@ impl Study {
     /// // No better than chance after five epochs.
     /// let mut study = study.stop_when(|curve| curve.iter().any(|&(epoch, accuracy)| epoch >= 5 && accuracy < 0.12));
     /// study.random(3, |trial| {
-    ///     let accuracy = trial.f64("x"); // as if learnt
+    ///     let accuracy = trial.f64("x"); // in place of training
     ///     for epoch in 1..=100 {
     ///         if trial.report(epoch, accuracy).is_break() {
     ///             break;
@@ -187,15 +187,17 @@ impl Study {
         self
     }
 
-    /// Whether a progress bar may be shown (on standard error, with the feature `progress`, at a terminal).
+    /// Whether to show a progress bar, which is the default. It needs the feature `progress` and a terminal as standard
+    /// error.
     pub fn progress(mut self, shown: bool) -> Self {
         self.progress = shown;
         self
     }
 
-    /// Random search: this many more points, each drawn from the space as it is now.
+    /// Random search: runs this many more trials, each at a point drawn from the current space.
     ///
-    /// An objective that fails or panics, or whose score is NaN or infinite, makes a failed trial; the others go on.
+    /// If the objective fails or panics, or its score is NaN or infinite, the trial is recorded as failed, and the
+    /// others go on.
     ///
     /// ```
     /// # use gradus::search::{Space, Study};
@@ -212,20 +214,20 @@ impl Study {
     /// ```
     ///
     /// # Errors
-    /// Only what has to do with the log: a file that cannot be written, a trial in it that this program would not have
-    /// run.
+    /// Errors of the log only: the file cannot be read or written, or it contains a trial that this program would not
+    /// have run.
     pub fn random<O>(&mut self, trials: usize, objective: O) -> Result<(), Error>
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
     {
-        let progress = self.bar(trials);
+        let progress = self.new_progress(trials);
         let jobs = (self.next..self.next + trials).map(|number| self.job(number, self.space.sample(self.seed, number)));
         self.run(jobs.collect(), &progress, &objective)?;
         self.next += trials;
         Ok(())
     }
 
-    pub(super) fn bar(&self, trials: usize) -> Progress {
+    pub(super) fn new_progress(&self, trials: usize) -> Progress {
         Progress::new(self.progress, trials, self.direction)
     }
 
@@ -233,29 +235,26 @@ impl Study {
         Job { key: (number, 0), round: self.round, budget: None, point, state: None }
     }
 
-    /// Runs what has not been run; gives what objectives kept, by trial.
-    pub(super) fn run<O>(
+    /// Runs the jobs that have no record yet. Returns what objectives kept, by trial.
+    pub(super) fn run(
         &mut self,
         mut jobs: Vec<Job>,
         progress: &Progress,
-        objective: &O,
-    ) -> Result<BTreeMap<usize, State>, Error>
-    where
-        O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
-    {
-        // After a run that ended in an error, some are there.
+        objective: &Objective<'_>,
+    ) -> Result<HashMap<usize, State>, Error> {
+        // If an earlier run ended in an error, some of its trials have records.
         jobs.retain(|job| !self.records.contains_key(&job.key));
-        let runner = Runner { seed: self.seed, threads: self.threads, rule: self.rule.clone(), progress };
-        let outcome = runner.run(jobs, self.log.as_mut(), objective);
+        let runner = Runner { seed: self.seed, threads: self.threads, rule: self.rule.clone(), progress, objective };
+        let outcome = runner.run(jobs, self.log.as_mut());
         self.records.extend(outcome.records.into_iter().map(|record| (record.key(), record)));
-        outcome.error.map_or(Ok(outcome.states.into_iter().collect()), Err)
+        outcome.error.map_or(Ok(outcome.states), Err)
     }
 
-    /// The finished trials by number, each under its largest budget.
+    /// The finished trials by number, each with its record of the largest budget.
     pub fn trials(&self) -> Vec<&TrialRecord> {
         let mut trials: Vec<&TrialRecord> = Vec::new();
         for record in self.records.values() {
-            // Of one trial, the records come in the order of their rungs.
+            // The records of one trial are in the order of their rungs.
             match trials.last_mut().filter(|last| last.number == record.number) {
                 Some(last) => *last = record,
                 None => trials.push(record),
@@ -264,39 +263,39 @@ impl Study {
         trials
     }
 
-    /// The trials that have a score, the best first; of equal ones the one with the smaller number first. Under
-    /// limited budgets a trial that came further is ahead of any that was left behind.
+    /// The trials that have a score, the best first; of equal scores, the smaller number first. With limited budgets, a
+    /// trial with a larger budget comes before all trials with smaller ones.
     pub fn ranking(&self) -> Vec<&TrialRecord> {
         rank(self.trials(), self.direction)
     }
 
-    /// The trial with the best score, if any has one.
+    /// The first trial of the [`ranking`](Self::ranking), if any has a score.
     pub fn best(&self) -> Option<&TrialRecord> {
         self.ranking().first().copied()
     }
 
-    /// The space as it is now: narrowed by [`narrow`](Self::narrow).
+    /// The current space, which [`narrow`](Self::narrow) changes.
     pub fn space(&self) -> &Space {
         &self.space
     }
 
-    /// The round that is going on, from 1.
+    /// The current round, from 1.
     pub fn round(&self) -> usize {
         self.round
     }
 
-    /// Whether large scores are good or small ones.
+    /// Whether a large score is good or a small one.
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// What its user may want to know about the log: a torn last line, left by a kill, that was dropped.
+    /// Repairs of the log: a note for each torn last line, left by a process that was killed, that was dropped.
     pub fn notes(&self) -> &[String] {
         self.log.as_ref().map_or(&self.notes, Log::notes)
     }
 }
 
-/// Those with a score, best first.
+/// The trials with a score, as in [`Study::ranking`].
 pub(super) fn rank(mut trials: Vec<&TrialRecord>, direction: Direction) -> Vec<&TrialRecord> {
     trials.retain(|trial| trial.score.is_ok());
     let key = |trial: &TrialRecord| (trial.budget.unwrap_or(usize::MAX), trial.score.clone().unwrap_or(f64::NAN));

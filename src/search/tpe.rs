@@ -1,44 +1,46 @@
-//! A sampler that learns: the tree-structured Parzen estimator (Bergstra et al. 2011).
+//! A sampler that draws near good points: the tree-structured Parzen estimator (Bergstra et al. 2011).
 
 use super::Study;
-use super::space::{Dimension, Point, Space, stream, unit};
+use super::space::{Dimension, Point, Space};
 use super::study::rank;
 use super::trial::{Failure, Trial};
 use crate::error::Error;
-use crate::rng::Generator;
+use crate::rng::{Generator, stream, unit};
 
-/// So many points are drawn from the space before there is anything to learn from.
+/// The number of random points before the first model.
 const STARTUP: usize = 10;
 
-/// Points proposed at once. Each is drawn from what was known before the first of them, so a batch can run in
-/// parallel; and it is always as large, so that the number of threads changes nothing.
+/// The number of points proposed from one model, which can run in parallel. It is fixed, so that the results do not
+/// depend on the number of threads.
 const BATCH: usize = 4;
 
-/// The share of trials that count as good, but at most [`GOOD_MOST`].
+/// The share of trials that count as good, at most [`MAX_GOOD`] of them.
 const GOOD_SHARE: f64 = 0.15;
-const GOOD_MOST: usize = 25;
+const MAX_GOOD: usize = 25;
 
-/// Candidates drawn for each value.
+/// The number of candidates for each value.
 const CANDIDATES: usize = 24;
 
 impl Study {
-    /// Like [`random`](Self::random), but with points drawn where good trials are denser than bad ones: the
-    /// tree-structured Parzen estimator, each dimension for itself. It pays from some thirty trials on.
+    /// Like [`random`](Self::random), but draws points where good trials are denser than bad ones: the tree-structured
+    /// Parzen estimator, in each dimension separately. It is better than random search from about thirty trials on.
     ///
-    /// The trials so far are parted into good (the best 15 %, at most 25) and bad (the others, failed ones among
-    /// them). With `l(u)` and `g(u)` their densities over a dimension (a mixture of one bump a trial, as wide as the
-    /// gap to its neighbours, and the even distribution), each value is the one with the largest `l / g` among
-    /// 24 draws from `l`. The bumps are logistic rather than normal, since these can be cut off at the ends of a range
-    /// in closed form. The first ten trials are random; later ones are proposed in fours, each four from what was
-    /// finished before it, so that threads and processes change nothing.
+    /// The trials so far are divided into good ones (the best 15 %, at most 25) and bad ones (the others, including
+    /// those that failed). Let `l(u)` and `g(u)` be the densities of the good and of the bad trials over a dimension:
+    /// each is a mixture of the uniform distribution and one logistic distribution per trial, as wide as the gap to its
+    /// neighbours. The next value is the one with the largest `l / g` among 24 draws from `l`. The paper uses normal
+    /// distributions; logistic ones can be truncated at the ends of a range in closed form.
+    ///
+    /// The first ten trials are random. Later ones are proposed in batches of four, from the trials finished before the
+    /// batch, so the results do not depend on the number of threads and processes.
     ///
     /// # Errors
-    /// As [`random`](Self::random).
+    /// As for [`random`](Self::random).
     pub fn tpe<O>(&mut self, trials: usize, objective: O) -> Result<(), Error>
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
     {
-        let progress = self.bar(trials);
+        let progress = self.new_progress(trials);
         let end = self.next + trials;
         while self.next < end {
             let missing = STARTUP.saturating_sub(self.trials().len());
@@ -57,10 +59,10 @@ impl Study {
         Ok(())
     }
 
-    /// What the trials so far say.
+    /// The model from the trials so far.
     fn model(&self) -> Model {
         let ranked = rank(self.trials(), self.direction);
-        let count = ((GOOD_SHARE * ranked.len() as f64).ceil() as usize).min(GOOD_MOST);
+        let count = ((GOOD_SHARE * ranked.len() as f64).ceil() as usize).min(MAX_GOOD);
         let good: Vec<Point> = ranked[..count].iter().map(|trial| trial.point.clone()).collect();
         let is_good = |number: usize| ranked[..count].iter().any(|trial| trial.number == number);
         let bad = self.trials().into_iter().filter(|trial| !is_good(trial.number));
@@ -68,6 +70,7 @@ impl Study {
     }
 }
 
+/// The points from which the next ones are proposed.
 struct Model {
     good: Vec<Point>,
     bad: Vec<Point>,
@@ -76,32 +79,32 @@ struct Model {
 impl Model {
     fn propose(&self, space: &Space, seed: u64, number: usize) -> Point {
         space.point(|name, dimension| {
-            let mut rng = stream(seed, number, name);
-            let places = |points: &[Point]| {
+            let mut rng = stream(seed, number as u64, name);
+            let positions = |points: &[Point]| {
                 let values = points.iter().filter_map(|point| point.get(name));
-                values.filter_map(|value| dimension.place(value)).collect::<Vec<f64>>()
+                values.filter_map(|value| dimension.position(value)).collect::<Vec<f64>>()
             };
-            let (good, bad) = (places(&self.good), places(&self.bad));
-            dimension.value(match dimension {
+            let (good, bad) = (positions(&self.good), positions(&self.bad));
+            dimension.value_at(match dimension {
                 Dimension::Choice(options) => best_option(&good, &bad, options.len(), &mut rng),
-                _ => best_place(&Parzen::new(good), &Parzen::new(bad), &mut rng),
+                _ => best_position(&Parzen::new(good), &Parzen::new(bad), &mut rng),
             })
         })
     }
 }
 
-/// The best of the candidates; of equal ones the first.
-fn best_place(good: &Parzen, bad: &Parzen, rng: &mut Generator) -> f64 {
+/// The candidate with the largest ratio of densities; of equal ones the first.
+fn best_position(good: &Parzen, bad: &Parzen, rng: &mut Generator) -> f64 {
     let candidates = (0..CANDIDATES).map(|_| good.sample(rng));
     let rated = candidates.map(|u| (u, good.density(u) / bad.density(u)));
     rated.reduce(|best, next| if next.1 > best.1 { next } else { best }).map_or(0.5, |best| best.0)
 }
 
-/// Options by their counts, each counted once more than it came.
+/// The position of the best option. The densities are the counts of the options, each plus one.
 fn best_option(good: &[f64], bad: &[f64], options: usize, rng: &mut Generator) -> f64 {
-    let counts = |places: &[f64]| {
+    let counts = |positions: &[f64]| {
         let mut counts = vec![1.0; options];
-        places.iter().for_each(|&u| counts[((u * options as f64) as usize).min(options - 1)] += 1.0);
+        positions.iter().for_each(|&u| counts[((u * options as f64) as usize).min(options - 1)] += 1.0);
         counts
     };
     let (good, bad) = (counts(good), counts(bad));
@@ -120,41 +123,44 @@ fn best_option(good: &[f64], bad: &[f64], options: usize, rng: &mut Generator) -
     (best as f64 + 0.5) / options as f64
 }
 
-/// A density over `[0, 1]`: the even one, and a logistic bump at each place, cut off at both ends.
+/// A density over `[0, 1]`: a mixture, with equal weights, of the uniform distribution and logistic ones that are
+/// truncated at both ends.
 struct Parzen {
-    /// Centre and scale.
-    bumps: Vec<(f64, f64)>,
+    /// Centres and scales of the logistic distributions.
+    logistics: Vec<(f64, f64)>,
 }
 
 impl Parzen {
-    fn new(mut places: Vec<f64>) -> Self {
-        places.sort_unstable_by(f64::total_cmp);
-        let narrowest = 1.0 / (1.0 + places.len() as f64).min(100.0);
-        let bump = |i: usize| {
-            let below = if i == 0 { 0.0 } else { places[i - 1] };
-            let above = places.get(i + 1).copied().unwrap_or(1.0);
-            let width = (places[i] - below).max(above - places[i]).clamp(narrowest, 1.0);
+    /// One logistic distribution at each position.
+    fn new(mut positions: Vec<f64>) -> Self {
+        positions.sort_unstable_by(f64::total_cmp);
+        let narrowest = 1.0 / (1.0 + positions.len() as f64).min(100.0);
+        let logistic = |i: usize| {
+            let below = if i == 0 { 0.0 } else { positions[i - 1] };
+            let above = positions.get(i + 1).copied().unwrap_or(1.0);
+            let width = (positions[i] - below).max(above - positions[i]).clamp(narrowest, 1.0);
             // A logistic distribution of this scale has the standard deviation `width`.
-            (places[i], width * 3.0f64.sqrt() / std::f64::consts::PI)
+            (positions[i], width * 3.0f64.sqrt() / std::f64::consts::PI)
         };
-        Self { bumps: (0..places.len()).map(bump).collect() }
+        Self { logistics: (0..positions.len()).map(logistic).collect() }
     }
 
-    /// `1/(n+1) (1 + Σ f((u - c) / s) / s / (F(1) - F(0)))`, `F` the logistic function, `f = F (1 - F)` its slope.
+    /// `(1 + Σ f((u - c) / s) / s / (F((1 - c) / s) - F(-c / s))) / (n + 1)` for `n` centres `c` and scales `s`, with
+    /// the logistic function `F` and its derivative `f = F (1 - F)`.
     fn density(&self, u: f64) -> f64 {
-        let bump = |&(centre, scale): &(f64, f64)| {
-            let (from, to) = ends(centre, scale);
+        let truncated = |&(centre, scale): &(f64, f64)| {
+            let (from, to) = cumulative_at_ends(centre, scale);
             let at = logistic((u - centre) / scale);
             at * (1.0 - at) / scale / (to - from)
         };
-        (1.0 + self.bumps.iter().map(bump).sum::<f64>()) / (1.0 + self.bumps.len() as f64)
+        (1.0 + self.logistics.iter().map(truncated).sum::<f64>()) / (1.0 + self.logistics.len() as f64)
     }
 
     fn sample(&self, rng: &mut Generator) -> f64 {
-        let which = (unit(rng) * (1.0 + self.bumps.len() as f64)) as usize;
+        let which = (unit(rng) * (1.0 + self.logistics.len() as f64)) as usize;
         let u = unit(rng);
-        let Some(&(centre, scale)) = self.bumps.get(which) else { return u };
-        let (from, to) = ends(centre, scale);
+        let Some(&(centre, scale)) = self.logistics.get(which) else { return u };
+        let (from, to) = cumulative_at_ends(centre, scale);
         let at = from * (1.0 - u) + to * u;
         (centre + scale * (at / (1.0 - at)).ln()).clamp(0.0, 1.0)
     }
@@ -164,8 +170,8 @@ fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// A bump's distribution function at 0 and at 1.
-fn ends(centre: f64, scale: f64) -> (f64, f64) {
+/// The cumulative distribution function at 0 and at 1.
+fn cumulative_at_ends(centre: f64, scale: f64) -> (f64, f64) {
     (logistic(-centre / scale), logistic((1.0 - centre) / scale))
 }
 

@@ -1,4 +1,4 @@
-//! A trial: what an objective sees of it, and what is kept.
+//! A trial as its objective sees it, and its record.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -6,19 +6,24 @@ use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
 
-use super::space::{Point, stream, stream_seed};
-use crate::rng::Generator;
+use serde::{Deserialize, Serialize};
 
-/// Why a trial failed: any error, through `?`.
+use super::space::Point;
+use crate::rng::{Generator, stream, stream_seed};
+
+/// Why a trial failed: any error, converted by `?`.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Values over steps, such as an accuracy over epochs.
 pub type Curve = Vec<(usize, f64)>;
 
-/// What an objective keeps of a trial for its next, larger budget.
+/// What an objective keeps of a trial for the trial's next, larger budget.
 pub(super) type State = Box<dyn Any + Send>;
 
-/// One trial as its objective sees it: a [`Point`] (by dereference), a seed, and somewhere to report to.
+/// A function that runs a trial and returns its score.
+pub(super) type Objective<'a> = dyn Fn(&mut Trial) -> Result<f64, Failure> + Sync + 'a;
+
+/// One trial as its objective sees it: a [`Point`] (by dereference), a seed, and methods to report scores.
 #[derive(Debug)]
 pub struct Trial {
     number: usize,
@@ -34,7 +39,7 @@ pub struct Trial {
     pub(super) stopped: bool,
 }
 
-/// A rule that says from a trial's own reports whether it should stop.
+/// A rule that decides from a trial's own reports whether to stop it.
 #[derive(Clone)]
 pub(super) struct Rule(pub(super) Arc<RuleFn>);
 
@@ -54,9 +59,9 @@ impl Trial {
             round: job.round,
             budget: job.budget,
             point: job.point,
-            // The space in the purpose's name keeps it apart from the dimensions.
-            seed: stream_seed(seed, number, " seed"),
-            rng: stream(seed, number, " rng"),
+            // With a leading space, so that these are not the names of dimensions that a user is likely to choose.
+            seed: stream_seed(seed, number as u64, " seed"),
+            rng: stream(seed, number as u64, " rng"),
             rule,
             state: job.state,
             reports: Curve::new(),
@@ -65,12 +70,12 @@ impl Trial {
         }
     }
 
-    /// Its number, from 0, over the whole study.
+    /// The trial's number, counted from 0 over the whole study.
     pub fn number(&self) -> usize {
         self.number
     }
 
-    /// The round it belongs to, from 1; [`Study::narrow`](super::Study::narrow) begins another.
+    /// The trial's round, from 1; [`Study::narrow`](super::Study::narrow) starts the next.
     pub fn round(&self) -> usize {
         self.round
     }
@@ -80,25 +85,25 @@ impl Trial {
         &self.point
     }
 
-    /// How many steps (mostly epochs) it may take in all, if its budget is limited.
+    /// How many steps (usually epochs) the trial may train in all, if its budget is limited.
     pub fn budget(&self) -> Option<usize> {
         self.budget
     }
 
-    /// The trial's own generator: the same numbers for the same trial of the same seed, whatever else runs.
+    /// The trial's own generator. It depends on the study's seed and the trial's number only.
     pub fn rng(&mut self) -> &mut Generator {
         &mut self.rng
     }
 
-    /// The trial's own seed, such as for [`Trainer::seed`](crate::Trainer::seed). It has nothing in common with
+    /// The trial's own seed, for [`Trainer::seed`](crate::Trainer::seed) and the like. It is independent of
     /// [`rng`](Self::rng).
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Records the score after a step (mostly an epoch), and says whether to go on: not once the budget is used
-    /// up, the score is NaN or infinite, or the rule of [`Study::stop_when`](super::Study::stop_when) says so.
-    /// The objective then returns the score it has.
+    /// Records the score after a step (usually an epoch) and decides whether to go on. The answer is `Break` if the
+    /// budget is used up, if the score is NaN or infinite, or if the rule of
+    /// [`Study::stop_when`](super::Study::stop_when) stops the trial. The objective then returns its latest score.
     pub fn report(&mut self, step: usize, score: f64) -> ControlFlow<()> {
         self.reports.push((step, score));
         let ruled_out = self.rule.as_ref().is_some_and(|rule| rule.0(&self.reports));
@@ -107,7 +112,7 @@ impl Trial {
         if self.stopped || used_up { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Records another value over steps, to be kept and plotted: a training accuracy, a loss.
+    /// Records another value after a step, such as the training accuracy or the loss, to be kept in the record.
     pub fn track(&mut self, name: &str, step: usize, value: f64) {
         match self.tracks.get_mut(name) {
             Some(curve) => curve.push((step, value)),
@@ -115,14 +120,14 @@ impl Trial {
         }
     }
 
-    /// Keeps something, such as the network and its trainer, for the same trial's next budget.
+    /// Keeps a value, such as the network and its trainer, until the same trial runs with its next budget.
     pub fn keep(&mut self, state: impl Any + Send) {
         self.state = Some(Box::new(state));
     }
 
-    /// What the same trial kept under its last budget. `None` at the first, after a restart, when another process ran
-    /// it, or if something of another type was kept: then begin anew. See
-    /// [`Study::successive_halving`](super::Study::successive_halving).
+    /// Takes what the same trial kept under its previous budget. It is `None` at the first budget, after a restart, if
+    /// another process ran the trial, or if the kept value has another type; the objective then starts from scratch.
+    /// See [`Study::successive_halving`](super::Study::successive_halving).
     pub fn resume<T: Any>(&mut self) -> Option<T> {
         self.state.take()?.downcast().ok().map(|state| *state)
     }
@@ -137,30 +142,44 @@ impl Deref for Trial {
 }
 
 /// A finished trial.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrialRecord {
-    /// Its number, from 0, over the whole study.
+    /// The trial's number, counted from 0 over the whole study.
+    #[serde(rename = "trial")]
     pub number: usize,
-    /// The round it belongs to, from 1.
+    /// The trial's round, from 1.
     pub round: usize,
-    /// How often its budget had been raised, from 0.
+    /// The rung of successive halving: how often the budget was raised before.
     pub rung: usize,
-    /// How many steps it was allowed in all, if they were limited.
+    /// How many steps the trial could train in all, if its budget was limited.
     pub budget: Option<usize>,
-    /// What was tried.
+    /// The point that was tried.
     pub point: Point,
-    /// The score, which is finite, or why there is none: the objective's error, its panic, or a score that is no
-    /// number.
+    /// The score, which is finite, or why there is none: the objective's error, its panic, or a score that is NaN or
+    /// infinite.
+    #[serde(flatten, with = "Score")]
     pub score: Result<f64, String>,
-    /// Whether it was told to stop before its budget was used up.
+    /// Whether [`Trial::report`] stopped the trial before its budget was used up.
     pub stopped: bool,
-    /// What it reported.
+    /// The scores that the objective reported.
+    #[serde(with = "crate::json::exact")]
     pub reports: Curve,
-    /// What it tracked, by name.
+    /// The values that the objective tracked, by name.
+    #[serde(with = "crate::json::exact")]
     pub tracks: BTreeMap<String, Curve>,
-    /// How long it took.
+    /// The time the objective took.
     pub seconds: f64,
+}
+
+/// How serde writes the score of a record: as a field `score` or a field `error`.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Result<f64, String>")]
+enum Score {
+    #[serde(rename = "score")]
+    Ok(f64),
+    #[serde(rename = "error")]
+    Err(String),
 }
 
 impl TrialRecord {
@@ -169,10 +188,10 @@ impl TrialRecord {
     }
 }
 
-/// A trial's number and its rung: what is run, claimed and logged as one.
+/// A trial's number and its rung, which together identify a record.
 pub(super) type Key = (usize, usize);
 
-/// A trial that is to be run.
+/// A trial to run.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) key: Key,

@@ -1,10 +1,8 @@
 use super::Trainer;
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
-use crate::layer::{Layer, values, values_mut};
 use crate::loss::Loss;
 use crate::optim::Optimizer;
-use crate::rng::Generator;
 use crate::scalar::Scalar;
 use crate::sequential::Sequential;
 
@@ -12,21 +10,21 @@ use crate::sequential::Sequential;
 /// watches the loss.
 ///
 /// At step k of n the rate is `from · (to / from)^(k / (n - 1))`. The sweep ends early where the loss diverges. The
-/// suggestion is the rate at which the smoothed loss fell most steeply on its way to its minimum. The network, the trainer and their random
-/// generators are afterwards as they were before.
+/// suggestion is the rate at which the smoothed loss fell most steeply on its way to its minimum. All this happens to a
+/// copy of the network and of the trainer, which begins at step 0.
 /// Smith, *Cyclical Learning Rates for Training Neural Networks*, 2017.
 ///
 /// ```
 /// use gradus::prelude::*;
 /// let mut rng = gradus::rng(1);
 /// let train = Digits::load::<f32>()?;
-/// let mut net = Sequential::mlp(train.width(), &[50], train.classes()).build(&mut rng)?;
+/// let net = Sequential::mlp(train.width(), &[50], train.classes()).build(&mut rng)?;
 /// let mut trainer = Trainer::new(SoftmaxCrossEntropy, Momentum::default());
-/// let sweep = RangeTest::default().run(&mut trainer, &mut net, &train)?;
+/// let sweep = RangeTest::default().run(&trainer, &net, &train)?;
 /// let rate = sweep.suggestion.expect("the loss fell");
 /// assert!(rate > 1e-3 && rate < 1.0, "{rate}");
-/// trainer.updater_mut().optimizer.set_learning_rate(rate as f32);
-/// # Ok::<(), gradus::Error>(())
+/// trainer.updater_mut().optimizer.learning_rate = rate;
+/// # Ok::<(), Error>(())
 /// ```
 #[doc(alias = "LRFinder")]
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,7 +45,7 @@ impl Default for RangeTest {
     }
 }
 
-/// What a [`RangeTest`] saw: one row a step that it took.
+/// What a [`RangeTest`] measured: one entry for each step.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RateSweep {
     /// The learning rates.
@@ -61,22 +59,22 @@ pub struct RateSweep {
 }
 
 impl RangeTest {
-    /// Sweeps the learning rate of `trainer` on `net`.
+    /// Sweeps the learning rate of copies of `trainer` and `net`.
     ///
     /// # Errors
     /// Data that do not fit the network, a hyper-parameter out of range. A loss that diverges is no error here.
     pub fn run<F: Scalar, L: Loss<F>, O: Optimizer<F>>(
         &self,
-        trainer: &mut Trainer<'_, F, L, O>,
-        net: &mut Sequential<F>,
+        trainer: &Trainer<F, L, O>,
+        net: &Sequential<F>,
         train: &Dataset<F>,
     ) -> Result<RateSweep, Error> {
         self.check()?;
         trainer.check(net, train)?;
-        let before = Before::of(trainer, net);
-        let sweep = self.sweep(trainer, net, train);
-        before.restore(trainer, net);
-        let mut sweep = sweep?;
+        let (from, growth, last) = (self.from, self.to / self.from, (self.steps - 1) as f64);
+        let rate = move |step: u64| from * growth.powf(step as f64 / last);
+        let mut sweep = self.sweep(trainer.fresh(rate), net.clone(), train)?;
+        sweep.rates = (0..sweep.losses.len() as u64).map(rate).collect();
         sweep.smoothed = smoothed(&sweep.losses, self.window());
         sweep.suggestion = steepest(&sweep.smoothed, self.window()).map(|k| sweep.rates[k]);
         Ok(sweep)
@@ -85,31 +83,27 @@ impl RangeTest {
     fn check(&self) -> Result<(), Error> {
         require(self.from > 0.0 && self.from.is_finite(), "from", "a finite value above 0", self.from)?;
         require(self.to > self.from && self.to.is_finite(), "to", "a finite value above `from`", self.to)?;
-        require(self.steps >= 2, "steps", "at least 2", self.steps as f64)?;
+        require(self.steps >= 2, "steps", "at least 2", self.steps)?;
         require(self.divergence > 1.0, "divergence", "a value above 1", self.divergence)
     }
 
     fn sweep<F: Scalar, L: Loss<F>, O: Optimizer<F>>(
         &self,
-        trainer: &mut Trainer<'_, F, L, O>,
-        net: &mut Sequential<F>,
+        mut trainer: Trainer<F, L, O>,
+        mut net: Sequential<F>,
         train: &Dataset<F>,
     ) -> Result<RateSweep, Error> {
         let mut sweep = RateSweep::default();
         let (mut order, mut batch, mut mean, mut lowest) = (Vec::new(), Batch::default(), None, f64::INFINITY);
-        while sweep.losses.len() < self.steps {
-            trainer.draw(train.len(), trainer.steps_per_epoch(train.len()), &mut order);
+        loop {
+            trainer.draw(train.len(), &mut order);
             for rows in order.chunks(trainer.batch_size) {
-                let share = sweep.losses.len() as f64 / (self.steps - 1) as f64;
-                let rate = self.from * (self.to / self.from).powf(share);
-                trainer.updater.optimizer.set_learning_rate(F::of(rate));
                 train.gather(rows, &mut batch);
-                let loss = match trainer.take_step(net, &mut batch) {
+                let loss = match trainer.take_step(&mut net, &mut batch) {
                     Ok((loss, _)) => loss,
                     Err(Error::Diverged { .. }) => return Ok(sweep),
                     Err(other) => return Err(other),
                 };
-                sweep.rates.push(rate);
                 sweep.losses.push(loss);
                 let now = mean.map_or(loss, |mean: f64| 0.8 * mean + 0.2 * loss);
                 lowest = lowest.min(now);
@@ -119,7 +113,6 @@ impl RangeTest {
                 }
             }
         }
-        Ok(sweep)
     }
 
     /// Steps on either side that a mean is taken over.
@@ -141,35 +134,4 @@ fn steepest(curve: &[f64], window: usize) -> Option<usize> {
     let lowest = (0..curve.len()).min_by(|&a, &b| curve[a].total_cmp(&curve[b]))?;
     let inner = window..(lowest + 1).min(curve.len().saturating_sub(window));
     inner.filter(|&k| fall(k) > 0.0).max_by(|&a, &b| fall(a).total_cmp(&fall(b)))
-}
-
-/// All that a sweep changes.
-struct Before<F> {
-    params: Vec<F>,
-    layers: Vec<Generator>,
-    order: Generator,
-    driver: crate::optim::Paused<F>,
-}
-
-impl<F: Scalar> Before<F> {
-    /// Takes the trainer back to step 0, without a schedule, and keeps what it was.
-    fn of<L: Loss<F>, O: Optimizer<F>>(trainer: &mut Trainer<'_, F, L, O>, net: &Sequential<F>) -> Self {
-        let (mut params, mut layers) = (Vec::new(), Vec::new());
-        net.params(&mut |param| params.extend_from_slice(values(&param.value)));
-        net.generators(&mut |generator| layers.push(generator.clone()));
-        Self { params, layers, order: trainer.rng.clone(), driver: trainer.updater.pause() }
-    }
-
-    fn restore<L: Loss<F>, O: Optimizer<F>>(self, trainer: &mut Trainer<'_, F, L, O>, net: &mut Sequential<F>) {
-        let mut params = &self.params[..];
-        net.params_mut(&mut |param| {
-            let (head, tail) = params.split_at(param.value.len());
-            values_mut(&mut param.value).copy_from_slice(head);
-            params = tail;
-        });
-        let mut layers = self.layers.into_iter();
-        net.generators_mut(&mut |generator| *generator = layers.next().expect("as many as were kept"));
-        trainer.rng = self.order;
-        trainer.updater.resume(self.driver);
-    }
 }

@@ -13,7 +13,7 @@ pub fn space() -> Space {
         .choice("activation", ["relu", "tanh", "sigmoid"])
 }
 
-/// Best at a learning rate of 10^-3.3, four layers, `tanh`; the weight decay does next to nothing.
+/// Best at a learning rate of 10^-3.3, four layers and `tanh`; the weight decay has almost no effect.
 pub fn score(point: &Point) -> f64 {
     let rate = point.f64("learning_rate").log10() + 3.3;
     let decay = point.f64("weight_decay").log10() + 6.0;
@@ -22,7 +22,7 @@ pub fn score(point: &Point) -> f64 {
     -(rate * rate + 0.001 * decay * decay + 0.1 * layers * layers + activation)
 }
 
-/// Everything but how long it took.
+/// The trials without their times.
 pub fn results(study: &Study) -> Vec<TrialRecord> {
     let timeless = |trial: &TrialRecord| {
         let mut trial = trial.clone();
@@ -32,7 +32,7 @@ pub fn results(study: &Study) -> Vec<TrialRecord> {
     study.trials().into_iter().map(timeless).collect()
 }
 
-/// Every way of searching, one after the other.
+/// Runs all search methods, one after the other.
 pub fn search_all_ways(study: &mut Study) -> Result<(), Error> {
     let objective = |trial: &mut Trial| -> Result<f64, Failure> {
         use gradus::rand::RngExt;

@@ -1,143 +1,178 @@
-//! Copies in the order in which the tiles read. Source rows are read one after another, whole cache lines at a time: rows
-//! that are a power of two apart share a place in the cache, which forgets the first before it has read the last.
+//! Packing: copies of a and b in the order in which the micro-kernel reads them. Source rows are read one after another,
+//! whole cache lines at a time: rows that are a power of two apart share a cache set, which evicts the first before the
+//! last is read.
+
+use std::cell::Cell;
 
 use num_traits::Zero;
 
-use super::lanes::Lanes;
+use super::registers::Register;
 
-/// Panels that are packed side by side: so few that the loop over them is unrolled.
-const BESIDE: usize = 4;
+/// A cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code)] [u8; 64]);
 
-/// `k` rows of b in panels of `V` registers, one panel after the other; the last one has as many registers as its
+thread_local! {
+    /// The buffers of packed a and b, kept from call to call.
+    static WORKSPACE: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls `f` with a buffer of `n` elements, aligned to cache lines; its content is unspecified.
+#[inline(always)]
+pub(super) fn with_workspace<F>(n: usize, f: impl FnOnce(*mut F)) {
+    let mut workspace = WORKSPACE.take();
+    let lines = (n * size_of::<F>()).div_ceil(64);
+    if workspace.len() < lines {
+        workspace.resize(lines, Line([0; 64]));
+    }
+    f(workspace.as_mut_ptr().cast());
+    WORKSPACE.set(workspace);
+}
+
+/// Micro-panels that are packed in one pass over the rows of b: few, so that the loop over them is unrolled.
+const PANELS_PER_PASS: usize = 4;
+
+/// `k` rows of b in micro-panels of `NV` registers, one panel after another; the last one has as many registers as its
 /// columns need, padded with zeros.
 ///
 /// # Safety
-/// The processor has the instruction set of `L`; `b` is good for the block, `to` for `k` rows of the panels.
+/// The processor has the instruction set of `V`; `b` is good for the block, `to` for `k` rows of the micro-panels.
 #[inline(always)]
-pub(super) unsafe fn panels<F: Copy + Zero, L: Lanes<F>, const V: usize>(
-    b: *const F,
-    (b_row, b_col): (isize, isize),
+pub(super) unsafe fn pack_b<V: Register, const NV: usize>(
+    b: *const V::Elem,
+    (rs_b, cs_b): (isize, isize),
     (k, columns): (usize, usize),
-    to: *mut F,
+    to: *mut V::Elem,
 ) {
-    let width = V * L::N;
-    if b_col != 1 {
-        for j in (0..columns).step_by(width) {
-            let columns = width.min(columns - j);
+    let nr = NV * V::LANES;
+    if cs_b != 1 {
+        for j in (0..columns).step_by(nr) {
+            let columns = nr.min(columns - j);
             // SAFETY: the caller's promise.
-            unsafe { turned::<F, L>(b.offset(j as isize * b_col), (b_row, b_col), (k, columns), to.add(j * k)) };
+            unsafe { pack_b_strided::<V>(b.offset(j as isize * cs_b), (rs_b, cs_b), (k, columns), to.add(j * k)) };
         }
         return;
     }
-    for j in (0..columns).step_by(BESIDE * width) {
-        let columns = (BESIDE * width).min(columns - j);
+    for j in (0..columns).step_by(PANELS_PER_PASS * nr) {
+        let columns = (PANELS_PER_PASS * nr).min(columns - j);
         // SAFETY: the caller's promise.
-        unsafe { beside::<F, L, V>(b.add(j), b_row, (k, columns), to.add(j * k)) };
+        unsafe { pack_b_row_major::<V, NV>(b.add(j), rs_b, (k, columns), to.add(j * k)) };
     }
 }
 
-/// Up to [`BESIDE`] panels of a b whose columns are side by side.
+/// Up to [`PANELS_PER_PASS`] micro-panels of a row-major b.
 ///
 /// # Safety
-/// As for [`panels`].
+/// As for [`pack_b`].
 #[inline(always)]
-unsafe fn beside<F: Copy + Zero, L: Lanes<F>, const V: usize>(
-    b: *const F,
-    b_row: isize,
+unsafe fn pack_b_row_major<V: Register, const NV: usize>(
+    b: *const V::Elem,
+    ldb: isize,
     (k, columns): (usize, usize),
-    to: *mut F,
+    to: *mut V::Elem,
 ) {
-    let width = V * L::N;
-    let (whole, rest) = (columns / width * width, columns % width);
-    let padded = rest.next_multiple_of(L::N);
+    let nr = NV * V::LANES;
+    let (whole, rest) = (columns / nr * nr, columns % nr);
+    let padded = rest.next_multiple_of(V::LANES);
     // SAFETY: the caller's promise.
     unsafe {
         for p in 0..k {
-            let from = b.offset(p as isize * b_row);
-            for j in (0..whole).step_by(width) {
-                let to = to.add(j * k + p * width);
-                (0..V).for_each(|v| L::load(from.add(j + v * L::N)).store(to.add(v * L::N)));
+            let from = b.offset(p as isize * ldb);
+            for j in (0..whole).step_by(nr) {
+                let to = to.add(j * k + p * nr);
+                (0..NV).for_each(|v| V::load(from.add(j + v * V::LANES)).store(to.add(v * V::LANES)));
             }
             if rest > 0 {
                 let (from, to) = (from.add(whole), to.add(whole * k + p * padded));
-                let last = padded - L::N;
-                (0..last).step_by(L::N).for_each(|v| L::load(from.add(v)).store(to.add(v)));
-                let part =
-                    if rest == padded { L::load(from.add(last)) } else { L::load_part(from.add(last), rest - last) };
+                let last = padded - V::LANES;
+                (0..last).step_by(V::LANES).for_each(|v| V::load(from.add(v)).store(to.add(v)));
+                let from = from.add(last);
+                let part = if rest == padded { V::load(from) } else { V::load_partial(from, rest - last) };
                 part.store(to.add(last));
             }
         }
     }
 }
 
-/// A panel of a b whose columns are not side by side.
+/// One micro-panel of a b that is not row-major: square by square where it is column-major.
 ///
 /// # Safety
-/// As for [`panels`].
+/// As for [`pack_b`].
 #[inline(always)]
-unsafe fn turned<F: Copy + Zero, L: Lanes<F>>(
-    b: *const F,
-    (b_row, b_col): (isize, isize),
+unsafe fn pack_b_strided<V: Register>(
+    b: *const V::Elem,
+    (rs_b, cs_b): (isize, isize),
     (k, columns): (usize, usize),
-    to: *mut F,
+    to: *mut V::Elem,
 ) {
-    let padded = columns.next_multiple_of(L::N);
-    let square = |n: usize| if b_row == 1 { n / L::SQUARE * L::SQUARE } else { 0 };
-    let (squares_k, squares) = (square(k), square(columns));
+    let padded = columns.next_multiple_of(V::LANES);
+    let in_squares = |n: usize| if rs_b == 1 { n / V::SQUARE * V::SQUARE } else { 0 };
+    let (square_rows, square_columns) = (in_squares(k), in_squares(columns));
     // SAFETY: the caller's promise; every index is below `k` and `padded`.
     unsafe {
-        for j in (0..squares).step_by(L::SQUARE) {
-            for p in (0..squares_k).step_by(L::SQUARE) {
-                L::transpose(b.offset(j as isize * b_col).add(p), b_col, to.add(p * padded + j), padded);
+        for j in (0..square_columns).step_by(V::SQUARE) {
+            for p in (0..square_rows).step_by(V::SQUARE) {
+                V::transpose(b.offset(j as isize * cs_b).add(p), cs_b, to.add(p * padded + j), padded);
             }
         }
-        for p in 0..k {
-            let done = if p < squares_k { squares } else { 0 };
+        let first = if square_columns == padded { square_rows } else { 0 };
+        for p in first..k {
+            let done = if p < square_rows { square_columns } else { 0 };
             for j in done..columns {
-                *to.add(p * padded + j) = *b.offset(p as isize * b_row + j as isize * b_col);
+                *to.add(p * padded + j) = *b.offset(p as isize * rs_b + j as isize * cs_b);
             }
-            (columns..padded).for_each(|j| *to.add(p * padded + j) = F::zero());
+            (columns..padded).for_each(|j| *to.add(p * padded + j) = V::Elem::zero());
         }
     }
 }
 
-/// `rows` rows of `k` elements of a, `apart` apart.
+/// The leading dimension of packed a: eight rows are never a power of two of cache lines apart.
+pub(super) fn packed_lda(kc: usize) -> usize {
+    kc.next_multiple_of(4) + 2
+}
+
+/// `rows` rows of `k` elements of a row-major a, with the leading dimension `ld_to`.
 ///
 /// # Safety
-/// `a`, whose columns are side by side, is good for the block, `to` for `apart rows` elements.
+/// `a` is good for the block, `to` for `ld_to rows` elements.
 #[inline(always)]
-pub(super) unsafe fn rows<F: Copy>(a: *const F, a_row: isize, (rows, k): (usize, usize), (to, apart): (*mut F, usize)) {
+pub(super) unsafe fn pack_a_row_major<F: Copy>(
+    a: *const F,
+    lda: isize,
+    (rows, k): (usize, usize),
+    (to, ld_to): (*mut F, usize),
+) {
     for i in 0..rows {
         // SAFETY: the caller's promise.
-        unsafe { a.offset(i as isize * a_row).copy_to_nonoverlapping(to.add(i * apart), k) };
+        unsafe { a.offset(i as isize * lda).copy_to_nonoverlapping(to.add(i * ld_to), k) };
     }
 }
 
-/// `rows` rows of `k` elements of a in strips of `R` rows, `apart R` elements apart; a strip column after column. What
-/// the last strip lacks in rows is left as it was.
+/// `rows` rows of `k` elements of a in micro-panels of `MR` rows, column after column, `ld_to MR` elements from panel to
+/// panel. The rows that the last panel lacks are not written.
 ///
 /// # Safety
-/// `a` is good for the block, `to` for `apart` elements for every row of the strips.
+/// `a` is good for the block, `to` for `ld_to` elements for every row of the micro-panels.
 #[inline(always)]
-pub(super) unsafe fn columns<F: Copy, const R: usize>(
+pub(super) unsafe fn pack_a_panels<F: Copy, const MR: usize>(
     a: *const F,
-    (a_row, a_col): (isize, isize),
+    (rs_a, cs_a): (isize, isize),
     (rows, k): (usize, usize),
-    (to, apart): (*mut F, usize),
+    (to, ld_to): (*mut F, usize),
 ) {
-    let whole = if a_row == 1 { rows / R * R } else { 0 };
+    let whole = if rs_a == 1 { rows / MR * MR } else { 0 };
     // SAFETY: the caller's promise.
     unsafe {
         for p in 0..k {
-            let from = a.offset(p as isize * a_col);
-            for i in (0..whole).step_by(R) {
-                let column = from.add(i).cast::<[F; R]>().read_unaligned();
-                to.add(i * apart + p * R).cast::<[F; R]>().write_unaligned(column);
+            let from = a.offset(p as isize * cs_a);
+            for i in (0..whole).step_by(MR) {
+                let column = from.add(i).cast::<[F; MR]>().read_unaligned();
+                to.add(i * ld_to + p * MR).cast::<[F; MR]>().write_unaligned(column);
             }
-            for strip in (whole..rows).step_by(R) {
-                let height = R.min(rows - strip);
-                for i in 0..height {
-                    *to.add(strip * apart + p * R + i) = *from.offset((strip + i) as isize * a_row);
+            for panel in (whole..rows).step_by(MR) {
+                for i in 0..MR.min(rows - panel) {
+                    *to.add(panel * ld_to + p * MR + i) = *from.offset((panel + i) as isize * rs_a);
                 }
             }
         }

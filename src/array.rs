@@ -1,0 +1,37 @@
+//! Helpers for matrices in standard (row-major) layout.
+
+use ndarray::Array2;
+use num_traits::Zero;
+
+/// Makes `buffer` a `(rows, columns)` array, its contents unspecified. Allocates only to grow.
+pub(crate) fn resize<F: Clone + Zero + Default>(buffer: &mut Array2<F>, (rows, columns): (usize, usize)) {
+    if buffer.dim() != (rows, columns) {
+        let mut values = std::mem::take(buffer).into_raw_vec_and_offset().0;
+        values.resize(rows * columns, F::zero());
+        *buffer = Array2::from_shape_vec((rows, columns), values).expect("as many values as the shape says");
+    }
+}
+
+/// The values of an array in standard layout.
+#[track_caller]
+pub(crate) fn values<F>(array: &Array2<F>) -> &[F] {
+    array.as_slice().expect("a layer was given an array that is not in standard layout")
+}
+
+/// The values of an array in standard layout, to change.
+#[track_caller]
+pub(crate) fn values_mut<F>(array: &mut Array2<F>) -> &mut [F] {
+    array.as_slice_mut().expect("a layer was given an array that is not in standard layout")
+}
+
+/// The same array in standard layout: itself, or a copy.
+pub(crate) fn standard<F: Clone>(array: Array2<F>) -> Array2<F> {
+    if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
+}
+
+/// `Affine` for `gradus::layer::affine::Affine<f32>`.
+pub(crate) fn short_type_name<T: ?Sized>() -> String {
+    let path = std::any::type_name::<T>();
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path).to_string()
+}

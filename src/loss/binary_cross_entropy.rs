@@ -1,0 +1,34 @@
+use ndarray::Array2;
+
+use super::{Loss, mean_over_elements};
+use crate::data::Targets;
+use crate::kernel;
+use crate::scalar::Scalar;
+
+/// Binary cross-entropy of the sigmoid of the outputs, mean over all elements:
+/// `L = -Σ (t ln σ(x) + (1 - t) ln(1 - σ(x))) / (N · out)`.
+///
+/// Takes logits and is computed as `max(x, 0) - x t + ln(1 + exp(-|x|))`, finite for any finite logits.
+/// `dL/dx = (σ(x) - t) / (N · out)`. For two classes give the network one output column and the data labels 0 and 1.
+///
+/// ```
+/// use gradus::{data::Targets, loss::{BinaryCrossEntropy, Loss}, ndarray::array};
+/// let label = Targets::Labels { labels: vec![1], classes: 2 };
+/// let (loss, grad) = BinaryCrossEntropy.value_and_grad(array![[0.0]], &label);
+/// assert!((loss - 2.0_f64.ln()).abs() < 1e-15);
+/// assert_eq!(grad, array![[-0.5]]);
+/// assert_eq!(BinaryCrossEntropy.value(&array![[-1e4]], &label), 1e4);
+/// ```
+#[doc(alias = "BCEWithLogitsLoss")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BinaryCrossEntropy;
+
+impl<F: Scalar> Loss<F> for BinaryCrossEntropy {
+    fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
+        mean_over_elements(output, targets, |x, t| {
+            let positive = if x > F::zero() { x } else { F::zero() };
+            let loss = positive - x * t + kernel::exp(-x.abs()).ln_1p();
+            (loss, kernel::sigmoid(x) - t)
+        })
+    }
+}

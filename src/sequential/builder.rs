@@ -1,0 +1,109 @@
+use std::fmt::{self, Debug};
+
+use rand::Rng;
+
+use super::Sequential;
+use crate::error::Error;
+use crate::init::Init;
+use crate::layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, ReLU, Sigmoid, Tanh};
+use crate::scalar::Scalar;
+
+/// Makes a layer, given the width before it and the network's generator.
+pub(super) type Make<F> = Box<dyn FnOnce(usize, &mut dyn Rng) -> Result<Box<dyn Layer<F>>, Error>>;
+
+/// A network being described; [`build`](Self::build) makes it.
+///
+/// ```
+/// use gradus::{Init, Sequential};
+/// let wrong = Sequential::<f32>::input(64).affine(10, Init::He).dropout(1.5).build(&mut gradus::rng(1));
+/// let message = "layer 1, Dropout ratio: expected a share in [0, 1), found 1.5";
+/// assert_eq!(wrong.unwrap_err().to_string(), message);
+/// ```
+#[must_use = "a network is made by `build`"]
+pub struct Builder<F: Scalar = f32> {
+    pub(super) input: usize,
+    pub(super) layers: Vec<Make<F>>,
+}
+
+impl<F: Scalar> Debug for Builder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Builder({} inputs, {} layers)", self.input, self.layers.len())
+    }
+}
+
+impl<F: Scalar> Builder<F> {
+    /// An [`Affine`] layer with this many outputs.
+    pub fn affine(self, outputs: usize, init: Init) -> Self {
+        self.make(move |inputs, rng| Affine::new(inputs, outputs, init, rng))
+    }
+
+    /// A [`BatchNorm`] layer.
+    pub fn batch_norm(self) -> Self {
+        self.make(|width, _| BatchNorm::new(width))
+    }
+
+    /// A [`Dropout`] layer that drops a share `ratio`, in the inverted form.
+    pub fn dropout(self, ratio: f64) -> Self {
+        self.dropout_with(ratio, DropoutForm::Inverted)
+    }
+
+    /// A [`Dropout`] layer in the form asked for.
+    pub fn dropout_with(self, ratio: f64, form: DropoutForm) -> Self {
+        self.make(move |_, _| Dropout::with_form(ratio, form))
+    }
+
+    /// A [`ReLU`] layer.
+    pub fn relu(self) -> Self {
+        self.layer(ReLU::new())
+    }
+
+    /// A [`Sigmoid`] layer.
+    pub fn sigmoid(self) -> Self {
+        self.layer(Sigmoid::new())
+    }
+
+    /// A [`Tanh`] layer.
+    pub fn tanh(self) -> Self {
+        self.layer(Tanh::new())
+    }
+
+    /// A layer of your own, or a whole network.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// let mut rng = gradus::rng(1);
+    /// let block = Sequential::<f32>::input(20).affine(20, Init::He).relu().build(&mut rng)?;
+    /// let norm = BatchNorm::new(20)?.with_epsilon(1e-6)?;
+    /// let net = Sequential::input(64).affine(20, Init::He).layer(norm).layer(block).affine(10, Init::He);
+    /// assert_eq!(net.build(&mut rng)?.layers().len(), 4);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn layer(self, layer: impl Layer<F> + 'static) -> Self {
+        self.make(|_, _| Ok(layer))
+    }
+
+    fn make<L: Layer<F> + 'static>(
+        mut self,
+        make: impl FnOnce(usize, &mut dyn Rng) -> Result<L, Error> + 'static,
+    ) -> Self {
+        self.layers.push(Box::new(|width, rng| Ok(Box::new(make(width, rng)?))));
+        self
+    }
+
+    /// Makes the network; its initial weights are drawn from `rng`.
+    ///
+    /// # Errors
+    /// No inputs, no layers, a layer that cannot take the width before it (both are named), an initial standard
+    /// deviation or a dropout ratio out of range.
+    pub fn build(self, rng: &mut impl Rng) -> Result<Sequential<F>, Error> {
+        let mut width = self.input;
+        let mut layers: Vec<Box<dyn Layer<F>>> = Vec::new();
+        for (i, make) in self.layers.into_iter().enumerate() {
+            let layer = make(width, rng).map_err(|error| error.of(format!("layer {i},")))?;
+            // What does not fit is reported by `from_layers`, with both names; until then go on.
+            width = layer.width(width).unwrap_or(width);
+            layers.push(layer);
+        }
+        Sequential::from_layers(self.input, layers)
+    }
+}

@@ -1,0 +1,44 @@
+use std::ops::Deref;
+
+use crate::history::{EpochRecord, History};
+use crate::scalar::Scalar;
+use crate::sequential::Sequential;
+
+/// What the per-epoch closure sees: the epoch's [`EpochRecord`] (by dereference), the network, all records so far.
+#[derive(Debug)]
+pub struct Epoch<'a, F: Scalar> {
+    /// The network as it is now.
+    pub net: &'a Sequential<F>,
+    /// All that was recorded so far, this epoch included.
+    pub history: &'a History,
+}
+
+impl<F: Scalar> Deref for Epoch<'_, F> {
+    type Target = EpochRecord;
+
+    fn deref(&self) -> &EpochRecord {
+        self.history.epochs.last().expect("an epoch is shown after its record was made")
+    }
+}
+
+/// Sums over the batches of an epoch.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) rows: usize,
+    pub(super) loss: f64,
+    pub(super) right: Option<usize>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { rows: 0, loss: 0.0, right: Some(0) }
+    }
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, rows: usize, loss: f64, right: Option<usize>) {
+        self.rows += rows;
+        self.loss += loss * rows as f64;
+        self.right = self.right.zip(right).map(|(sum, right)| sum + right);
+    }
+}

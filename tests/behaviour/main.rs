@@ -1,0 +1,15 @@
+//! Behaviour: what is learnt, what stays the same, what is refused, what is written and read.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod checkpoint;
+mod data;
+mod determinism;
+mod errors;
+mod idx;
+mod save;
+mod search;
+mod search_log;
+mod training;
+mod types;

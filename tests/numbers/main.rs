@@ -1,0 +1,10 @@
+//! Numbers: those of PyTorch and of the book, gradients, distributions, learning rates.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod golden;
+mod gradients;
+mod optimizers;
+mod schedules;
+mod statistics;

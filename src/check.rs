@@ -4,6 +4,13 @@
 //! `(8 (f(x+h) - f(x-h)) - (f(x+2h) - f(x-2h))) / 12h` with `h = 1e-4 max(1, |x|)`: its own error is about 1e-12
 //! of the size of f. It is wrong where a kink (ReLU at 0) lies within 2h, so check with random values, and a
 //! batch of several rows: a BatchNorm that sees one row gives β alone, and its ReLUs then sit on their kinks.
+//!
+//! ```
+//! use gradus::{check, layer::Sigmoid};
+//! let report = check::layer(&Sigmoid::new(), 3, &mut gradus::rng(1))?; // an error, were it no layer
+//! assert!(report.worst() < 1e-6);
+//! # Ok::<(), gradus::Error>(())
+//! ```
 
 use std::fmt::{self, Display};
 
@@ -18,7 +25,7 @@ use crate::layer::{Layer, Param, Pass};
 use crate::loss::Loss;
 use crate::rng::{Generator, fork, rng};
 
-/// How far backpropagation is from the numerical gradient, a row a parameter. It prints as a table.
+/// How far backpropagation is from the numerical gradient, one row for each parameter. It prints as a table.
 ///
 /// ```
 /// use gradus::{check, layer::Tanh};

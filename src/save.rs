@@ -29,4 +29,5 @@ mod run;
 mod weights;
 
 pub(crate) use container::Reader;
+pub(crate) use file::{open, require_regular, sync_directory_of};
 pub(crate) use run::{Checkpoint, Loaded, other_setting};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::Error;
 
 /// Opens a regular file and gives its length: a directory has none, a device or a pipe may never end.
-pub(super) fn open(path: &Path) -> Result<(File, u64), Error> {
+pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     require_regular(path, "open")?;
     let file = File::open(path).map_err(Error::io("open", path))?;
     let length = file.metadata().map_err(Error::io("open", path))?.len();
@@ -39,7 +39,7 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
     sync_directory(&target.directory).map_err(Error::io("sync the directory of", path))
 }
 
-fn require_regular(path: &Path, action: &'static str) -> Result<(), Error> {
+pub(crate) fn require_regular(path: &Path, action: &'static str) -> Result<(), Error> {
     let metadata = fs::metadata(path).map_err(Error::io(action, path))?;
     if metadata.is_file() { Ok(()) } else { Err(not_a_file(path, action)) }
 }
@@ -59,6 +59,12 @@ fn write_synced(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()
     drop(buffer);
     file.sync_all()?;
     Ok(file)
+}
+
+/// Makes a new file's name in its directory last.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let path = fs::canonicalize(path)?;
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 #[cfg(unix)]

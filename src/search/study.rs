@@ -214,8 +214,9 @@ impl Study {
     /// ```
     ///
     /// # Errors
-    /// Errors of the log only: the file cannot be read or written, or it contains a trial that this program would not
-    /// have run.
+    /// Errors of the log only: the file cannot be read or written, it was removed, cut or replaced in the meantime, or it
+    /// contains a trial that this program would not have run. The study keeps all trials that were finished until then,
+    /// and the next run writes those that are not in the file yet.
     pub fn random<O>(&mut self, trials: usize, objective: O) -> Result<(), Error>
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
@@ -242,11 +243,15 @@ impl Study {
         progress: &Progress,
         objective: &Objective<'_>,
     ) -> Result<HashMap<usize, State>, Error> {
-        // If an earlier run ended in an error, some of its trials have records.
+        // If an earlier run ended in an error, some of its trials have records, and some may not be in the log.
+        self.log.as_mut().map_or(Ok(()), Log::write_rest)?;
         jobs.retain(|job| !self.records.contains_key(&job.key));
         let runner = Runner { seed: self.seed, threads: self.threads, rule: self.rule.clone(), progress, objective };
         let outcome = runner.run(jobs, self.log.as_mut());
-        self.records.extend(outcome.records.into_iter().map(|record| (record.key(), record)));
+        // Of trials that could not be written, nothing is lost but the file's line.
+        let unwritten = self.log.iter().flat_map(Log::unwritten).cloned();
+        let records = unwritten.chain(outcome.records);
+        self.records.extend(records.map(|record| (record.key(), record)));
         outcome.error.map_or(Ok(outcome.states), Err)
     }
 

@@ -1,5 +1,7 @@
 //! The log of a study: exact, cut off anywhere, of another study, and shared by processes.
 
+mod damage;
+
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,13 +1,17 @@
 //! Files that are whole at every moment.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::error::Error;
+
+/// More links than any chain has that ends.
+const MOST_LINKS: usize = 40;
 
 /// Opens a regular file and gives its length: a directory has none, a device or a pipe may never end.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
@@ -18,7 +22,9 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
 }
 
 /// Writes a file that is, at every moment and after any crash, either the old one or the new one, never a part:
-/// it is written under another name in the same directory, synced and renamed, and the directory is synced.
+/// it is written under another name in the same directory, synced and renamed, and the directory is synced. Several
+/// threads and processes may write one path at once; the last to finish stays. The permissions are those of the old
+/// file, if there is one.
 ///
 /// A process killed on the way leaves `.NAME.*.tmp` behind; the next write to the same path removes it.
 pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
@@ -26,17 +32,32 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
         require_regular(path, "write")?;
     }
     // A link stays a link: what it points to is replaced.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let target = follow(path).map_err(Error::io("write", path))?;
     let target = Target::new(&target).ok_or_else(|| not_a_file(path, "write"))?;
     target.remove_leftovers();
-    let temporary = target.temporary();
-    let written = write_synced(&temporary, write).and_then(|_lock| fs::rename(&temporary, &target.path));
+    let old = fs::metadata(&target.path).ok().map(|metadata| metadata.permissions());
+    let (temporary, file) = target.create(old.is_some()).map_err(Error::io("write", path))?;
+    let written = write_synced(&file, old, write).and_then(|()| fs::rename(&temporary, &target.path));
     if let Err(error) = written {
         // The error to report is the first one; a file that cannot be removed is a leftover.
         let _ = fs::remove_file(&temporary);
         return Err(Error::io("write", path)(error));
     }
     sync_directory(&target.directory).map_err(Error::io("sync the directory of", path))
+}
+
+/// The file that a chain of links leads to, which need not be there.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        let link = match (fs::canonicalize(&path), fs::read_link(&path)) {
+            (Ok(path), _) => return Ok(path),
+            (Err(_), Err(_)) => return Ok(path),
+            (Err(_), Ok(link)) => link,
+        };
+        path = path.parent().unwrap_or(Path::new("")).join(link);
+    }
+    Err(io::Error::other("too many links, one to another"))
 }
 
 pub(crate) fn require_regular(path: &Path, action: &'static str) -> Result<(), Error> {
@@ -48,17 +69,20 @@ fn not_a_file(path: &Path, action: &'static str) -> Error {
     Error::io(action, path)(io::Error::other("it is not a regular file"))
 }
 
-/// The file stays open, and with it locked, until the caller has renamed it.
-fn write_synced(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    // The lock only says "someone is still writing this"; a file system without locks loses nothing but that.
-    let _ = file.try_lock();
-    let mut buffer = BufWriter::with_capacity(1 << 16, &file);
+fn write_synced(
+    file: &File,
+    permissions: Option<Permissions>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = BufWriter::with_capacity(1 << 16, file);
     write(&mut buffer)?;
     buffer.flush()?;
-    drop(buffer);
-    file.sync_all()?;
-    Ok(file)
+    if let Some(permissions) = permissions
+        && permissions != file.metadata()?.permissions()
+    {
+        file.set_permissions(permissions)?;
+    }
+    file.sync_all()
 }
 
 /// Makes a new file's name in its directory last.
@@ -97,11 +121,38 @@ impl Target {
         Some(Self { path: path.to_path_buf(), directory, prefix })
     }
 
-    /// A name no other writer uses, in this process or another.
+    /// Creates and locks a temporary file. The lock only says "someone is still writing this", and lasts until the file
+    /// is closed, after it was renamed; a file system without locks loses nothing but that.
+    fn create(&self, is_private: bool) -> io::Result<(PathBuf, File)> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        // Before the permissions are those of the old file, nobody else may read the new one.
+        #[cfg(unix)]
+        if is_private {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = is_private;
+        loop {
+            let path = self.temporary();
+            let file = match options.open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                file => file?,
+            };
+            let _ = file.lock();
+            // Before the lock, another writer may have taken it for a leftover and removed it.
+            if path.exists() {
+                return Ok((path, file));
+            }
+        }
+    }
+
+    /// A name no other writer uses, in this process or another, be it on another machine.
     fn temporary(&self) -> PathBuf {
         static COUNT: AtomicU64 = AtomicU64::new(0);
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let mut name = self.prefix.clone();
-        name.push(format!("{}-{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        name.push(format!("{}-{}-{time}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         self.directory.join(name)
     }
 
@@ -113,7 +164,14 @@ impl Target {
             let (name, prefix) = (name.as_encoded_bytes(), self.prefix.as_encoded_bytes());
             let between = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(b".tmp"));
             let is_ours = between.is_some_and(|b| b.iter().all(|c| c.is_ascii_digit() || *c == b'-'));
-            if is_ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            // Opening a pipe would wait for its other end.
+            if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
+            }
+            // The lock is held until the file is gone, so that its writer, if it has just created it, sees that.
+            if let Ok(file) = File::open(entry.path())
+                && file.try_lock().is_ok()
+            {
                 let _ = fs::remove_file(entry.path());
             }
         }

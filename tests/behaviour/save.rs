@@ -1,5 +1,7 @@
 //! Saved weights: there and back, and everything that is no such file.
 
+mod files;
+
 use std::fs;
 use std::path::Path;
 

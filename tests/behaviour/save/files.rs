@@ -1,0 +1,111 @@
+//! What saving does to files: several writers, permissions, links, and headers of any kind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use gradus::prelude::*;
+
+use super::{io_message, net, small};
+use crate::support::{Scratch, process};
+
+/// The name under which a child finds what it has to do.
+const CHILD: &str = "GRADUS_TEST_SAVE";
+
+const SAVES: usize = 40;
+
+/// Several threads save to one path, each another network; every save has to succeed.
+fn save_in_threads(path: &Path) {
+    std::thread::scope(|scope| {
+        for thread in 1..=3 {
+            scope.spawn(move || {
+                let net = net::<f32>(thread);
+                for _ in 0..SAVES {
+                    net.save(path).unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn child_saves() {
+    let Some(path) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    save_in_threads(&path);
+}
+
+#[test]
+fn many_writers_of_one_path_all_succeed() {
+    let scratch = Scratch::new("writers");
+    let path = scratch.file("net");
+    let whole = [1, 2, 3].map(|seed| net::<f32>(seed).to_bytes().unwrap());
+    net::<f32>(1).save(&path).unwrap();
+    let child = || process(module_path!(), "child_saves").env(CHILD, &path).stdout(Stdio::null()).spawn().unwrap();
+    let mut children = [(); 3].map(|()| child());
+    let mut reads = 0;
+    std::thread::scope(|scope| {
+        let own = scope.spawn(|| save_in_threads(&path));
+        while !own.is_finished() || children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+            let found = fs::read(&path).unwrap();
+            assert!(whole.contains(&found), "read {reads} is no whole save");
+            reads += 1;
+        }
+    });
+    for child in &mut children {
+        assert!(child.wait().unwrap().success(), "a save failed in another process");
+    }
+    assert_eq!(scratch.names(), ["net"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn permissions_stay() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new("mode");
+    let path = scratch.file("net");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    small().save(&path).unwrap();
+    fs::write(scratch.file("plain"), "").unwrap();
+    assert_eq!(mode(&path), mode(&scratch.file("plain")), "a new file is as any other");
+    for kept in [0o600, 0o640, 0o400, 0o666, 0o755] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(kept)).unwrap();
+        small().save(&path).unwrap();
+        assert_eq!(mode(&path), kept, "{kept:o}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_dangling_link_stays_a_link() {
+    use std::os::unix::fs::symlink;
+    let scratch = Scratch::new("dangling");
+    fs::create_dir(scratch.file("real")).unwrap();
+    symlink("real/second", scratch.file("first")).unwrap();
+    symlink("net", scratch.file("real/second")).unwrap();
+    small().save(scratch.file("first")).unwrap();
+    assert!(["first", "real/second"].iter().all(|name| fs::symlink_metadata(scratch.file(name)).unwrap().is_symlink()));
+    assert!(fs::symlink_metadata(scratch.file("real/net")).unwrap().is_file());
+    small().load(scratch.file("first")).unwrap();
+
+    symlink("nowhere/net", scratch.file("lost")).unwrap();
+    symlink("round", scratch.file("round")).unwrap();
+    for link in ["lost", "round"] {
+        io_message(small().save(scratch.file(link)));
+        assert!(fs::symlink_metadata(scratch.file(link)).unwrap().is_symlink(), "{link}");
+    }
+}
+
+/// Opening a pipe waits for its other end.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_leftover() {
+    let scratch = Scratch::new("pipe");
+    let (path, pipe) = (scratch.file("net"), scratch.file(".net.4711-0.tmp"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (done, wait) = mpsc::channel();
+    std::thread::spawn(move || done.send(small().save(&path)));
+    wait.recv_timeout(Duration::from_secs(20)).expect("the save waits for the pipe").unwrap();
+    assert!(pipe.exists());
+}

@@ -43,8 +43,8 @@ impl<F: Scalar> Sequential<F> {
     /// `Sequential` there too.
     ///
     /// # Errors
-    /// The file cannot be written; a trained parameter is NaN or infinite (a good file is not replaced by a broken
-    /// network); two parameters have the same name.
+    /// The file cannot be written; a trained parameter or a running statistic is NaN or infinite (a good file is not
+    /// replaced by a broken network); two parameters have the same name.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         tensors(self)?.save(&metadata(self), path.as_ref())
     }
@@ -62,12 +62,13 @@ impl<F: Scalar> Sequential<F> {
     ///
     /// Nothing is converted: an `f32` network takes an `F32` file. Where the file says which architecture it is of, it
     /// has to be this one's (the `Debug` form of a network); of a file without metadata names, types and shapes are compared.
-    /// Trained parameters have to be finite; running statistics may be anything. (A batch count beyond 2²⁴ is
+    /// Trained parameters and running means have to be finite, running variances also not negative; other buffers may be
+    /// anything. (A batch count beyond 2²⁴ is
     /// rounded in an `f32` network.)
     ///
     /// # Errors
     /// The file cannot be read or is no such file (the byte is named); it is of another architecture; a tensor is
-    /// missing, too many, of another type or shape, or not finite (the tensor is named).
+    /// missing, too many, of another type or shape, or has values that cannot be (the tensor is named).
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.fill(Reader::open(path.as_ref())?)
     }
@@ -130,7 +131,7 @@ pub(super) fn tensors<F: Scalar>(net: &Sequential<F>) -> Result<Tensors, Error> 
     let (mut tensors, mut result) = (Tensors::default(), Ok(()));
     net.params(&mut |param| {
         if result.is_ok() {
-            result = require_finite(param.role, &param.value, "the network", &param.name)
+            result = require_possible(param.role, &param.value, "the network", &param.name)
                 .and_then(|()| tensors.insert(param.name.clone(), Tensor { kind: kind(param), bytes: encode(param) }));
         }
     });
@@ -147,7 +148,7 @@ pub(super) fn decode<F: Scalar>(
     net.params(&mut |param| {
         if result.is_ok() {
             let value = decode_param(param, &tensors.take(&param.name));
-            result = require_finite(param.role, &value, source, &param.name);
+            result = require_possible(param.role, &value, source, &param.name);
             decoded.insert(param.name.clone(), value);
         }
     });
@@ -210,11 +211,17 @@ pub(super) fn from_le_bytes<F: Scalar>(bytes: &[u8]) -> Vec<F> {
     bytes.chunks_exact(size_of::<F>()).map(value).collect()
 }
 
-/// A trained parameter that is not finite makes every prediction NaN, and can only get worse. A layer's own buffers
-/// may be anything: a running minimum starts at infinity.
-fn require_finite<F: Scalar>(role: Role, value: &Array2<F>, source: &str, name: &str) -> Result<(), Error> {
-    let found = if role.is_trained() { value.indexed_iter().find(|(_, x)| !x.is_finite()) } else { None };
-    let Some(((row, column), found)) = found else { return Ok(()) };
-    let problem = format!("expected finite numbers, found {found} at row {row}, column {column}");
+/// A trained parameter that is not finite makes every prediction NaN, and can only get worse. So do running statistics
+/// that are none. Any other buffer of a layer may be anything: a running minimum starts at infinity.
+fn require_possible<F: Scalar>(role: Role, value: &Array2<F>, source: &str, name: &str) -> Result<(), Error> {
+    let (least, expected) = match (role, name.rsplit('.').next()) {
+        (Role::Buffer, Some("running_var")) => (F::zero(), "finite numbers of at least 0"),
+        (Role::Buffer, Some("running_mean")) => (F::min_value(), "finite numbers"),
+        (role, _) if role.is_trained() => (F::min_value(), "finite numbers"),
+        _ => return Ok(()),
+    };
+    let is_possible = |x: F| x.is_finite() && x >= least;
+    let Some(((row, column), found)) = value.indexed_iter().find(|(_, x)| !is_possible(**x)) else { return Ok(()) };
+    let problem = format!("expected {expected}, found {found} at row {row}, column {column}");
     Err(Error::format(source, format!("tensor {name}"), problem))
 }

@@ -7,8 +7,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gradus::prelude::*;
+use safetensors::SafeTensors;
 
-use super::{io_message, net, small};
+use super::{io_message, message, net, small};
 use crate::support::{Scratch, process};
 
 /// The name under which a child finds what it has to do.
@@ -108,4 +109,41 @@ fn a_pipe_is_no_leftover() {
     std::thread::spawn(move || done.send(small().save(&path)));
     wait.recv_timeout(Duration::from_secs(20)).expect("the save waits for the pipe").unwrap();
     assert!(pipe.exists());
+}
+
+/// The bytes of a file with other values of a tensor of `f32`.
+fn with_value(bytes: &[u8], tensor: &str, at: usize, value: f32) -> Vec<u8> {
+    let start = SafeTensors::deserialize(bytes).unwrap().tensor(tensor).unwrap().data().as_ptr() as usize;
+    let start = start - bytes.as_ptr() as usize + 4 * at;
+    let mut changed = bytes.to_vec();
+    changed[start..start + 4].copy_from_slice(&value.to_le_bytes());
+    changed
+}
+
+/// Every prediction would be NaN. (A layer's own buffers may be anything: see `Gain`.)
+#[test]
+fn running_statistics_that_cannot_be_are_named() {
+    let good = net::<f32>(1).to_bytes().unwrap();
+    let cases = [
+        ("1.running_var", f32::NAN, "finite numbers of at least 0"),
+        ("1.running_var", -0.5, "finite numbers of at least 0"),
+        ("1.running_var", f32::INFINITY, "finite numbers of at least 0"),
+        ("1.running_mean", f32::NAN, "finite numbers"),
+        ("1.running_mean", f32::NEG_INFINITY, "finite numbers"),
+    ];
+    for (tensor, bad, expected) in cases {
+        let says = message(&mut net::<f32>(2), &with_value(&good, tensor, 1, bad));
+        assert_eq!(says, format!("the bytes, tensor {tensor}: expected {expected}, found {bad} at row 0, column 1"));
+        let mut broken = net::<f32>(1);
+        broken.params_mut(&mut |p| {
+            if p.name == tensor {
+                p.value[[0, 1]] = bad;
+            }
+        });
+        let says = broken.to_bytes().unwrap_err().to_string();
+        assert!(says.starts_with(&format!("the network, tensor {tensor}: expected {expected}, found {bad}")), "{says}");
+    }
+    for (tensor, good_too) in [("1.running_var", 0.0), ("1.running_mean", -3.0)] {
+        net::<f32>(2).load_bytes(&with_value(&good, tensor, 1, good_too)).unwrap();
+    }
 }

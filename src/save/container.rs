@@ -5,17 +5,25 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Read, Write};
+use std::marker::PhantomData;
 use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
-use serde::Deserialize;
+use serde::de::{self, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::file;
 use crate::error::Error;
 
 /// What the format allows a header to be.
 const MAX_HEADER: u64 = 100_000_000;
+
+/// More tensors than any network has, and more of anything else that has a name; memory is not taken for more.
+const MOST_NAMES: usize = 100_000;
+
+/// More dimensions than any tensor has.
+const MOST_DIMENSIONS: usize = 64;
 
 /// The name the format keeps for itself.
 const METADATA: &str = "__metadata__";
@@ -65,36 +73,50 @@ impl Tensors {
     }
 
     /// The bytes of a file.
-    pub(super) fn to_bytes(&self, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        self.write(metadata, &mut bytes).expect("memory takes all that is written");
-        bytes
+        self.write(&self.header(metadata)?, &mut bytes).expect("memory takes all that is written");
+        Ok(bytes)
     }
 
     /// Writes a file, whole or not at all.
     pub(super) fn save(&self, metadata: &BTreeMap<String, String>, path: &Path) -> Result<(), Error> {
-        file::replace(path, |stream| self.write(metadata, stream))
+        let header = self.header(metadata)?;
+        file::replace(path, |stream| self.write(&header, stream))
     }
 
     /// The wide types come first, so that every value is aligned. The same content gives the same bytes.
-    fn write(&self, metadata: &BTreeMap<String, String>, stream: &mut dyn Write) -> io::Result<()> {
+    fn in_order(&self) -> Vec<(&String, &Tensor)> {
         let mut tensors: Vec<_> = self.0.iter().collect();
         tensors.sort_by_key(|(_, tensor)| Reverse(tensor.kind.dtype));
+        tensors
+    }
+
+    /// The header of a file, which is one that can be read.
+    fn header(&self, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, Error> {
         let mut header = serde_json::Map::new();
         header.insert(METADATA.into(), serde_json::json!(metadata));
         let mut end = 0;
-        for (name, Tensor { kind, bytes }) in &tensors {
+        for (name, Tensor { kind, bytes }) in self.in_order() {
             let data_offsets = (end, end + bytes.len());
             end = data_offsets.1;
             let info = TensorInfo { dtype: kind.dtype, shape: kind.shape.clone(), data_offsets };
-            header
-                .insert((*name).clone(), serde_json::to_value(info).expect("a type, a shape and two numbers are JSON"));
+            header.insert(name.clone(), serde_json::to_value(info).expect("a type, a shape and two numbers are JSON"));
         }
         let mut header = serde_json::to_vec(&header).expect("a map of JSON values is JSON");
         header.resize(header.len().next_multiple_of(8), b' ');
+        let (tensors, size) = (self.0.len(), header.len());
+        if tensors > MOST_NAMES || size as u64 > MAX_HEADER {
+            let most = format!("at most {MOST_NAMES} tensors and a header of {MAX_HEADER} bytes");
+            return Err(Error::invalid("what is to be saved", most, format!("{tensors} and {size}")));
+        }
+        Ok(header)
+    }
+
+    fn write(&self, header: &[u8], stream: &mut dyn Write) -> io::Result<()> {
         stream.write_all(&(header.len() as u64).to_le_bytes())?;
-        stream.write_all(&header)?;
-        tensors.iter().try_for_each(|(_, tensor)| stream.write_all(&tensor.bytes))
+        stream.write_all(header)?;
+        self.in_order().into_iter().try_for_each(|(_, tensor)| stream.write_all(&tensor.bytes))
     }
 }
 
@@ -108,12 +130,121 @@ pub(crate) struct Reader<'a> {
     header: Header,
 }
 
-#[derive(Deserialize)]
+/// What of a header is kept.
+#[derive(Default)]
 struct Header {
-    #[serde(rename = "__metadata__", default)]
+    /// The entries of this crate.
     metadata: BTreeMap<String, String>,
-    #[serde(flatten)]
-    tensors: BTreeMap<String, TensorInfo>,
+    tensors: BTreeMap<String, Info>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    dtype: Dtype,
+    #[serde(deserialize_with = "dimensions")]
+    shape: Vec<usize>,
+    data_offsets: (usize, usize),
+}
+
+impl<'de> Deserialize<'de> for Header {
+    /// By hand: what serde derives for a field beside a map copies the whole header, at twenty times its size.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'de> Visitor<'de> for Parts {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("tensors by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let (mut header, mut has_metadata) = (Header::default(), false);
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == METADATA && !has_metadata {
+                        has_metadata = true;
+                        header.metadata = map.next_value::<Metadata>()?.0;
+                    } else if name == METADATA || header.tensors.contains_key(&name) {
+                        return Err(A::Error::custom(format!("found {name} twice")));
+                    } else {
+                        header.tensors.insert(name, map.next_value()?);
+                        at_most::<A::Error>(header.tensors.len(), MOST_NAMES, "tensors")?;
+                    }
+                }
+                Ok(header)
+            }
+        }
+        deserializer.deserialize_map(Parts)
+    }
+}
+
+/// The entries of this crate: all others may be any number.
+struct Metadata(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_map(Names { is_kept: |name| name.starts_with("gradus."), values: PhantomData })
+            .map(Self)
+    }
+}
+
+/// Reads a map that has few names, or is damaged.
+pub(super) fn few<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(Names { is_kept: |_| true, values: PhantomData })
+}
+
+/// Reads a map, of which some names are kept.
+struct Names<V> {
+    is_kept: fn(&str) -> bool,
+    values: PhantomData<V>,
+}
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Names<V> {
+    type Value = BTreeMap<String, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("values by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut kept = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry::<String, V>()? {
+            if (self.is_kept)(&name) {
+                kept.insert(name, value);
+                at_most::<A::Error>(kept.len(), MOST_NAMES, "names")?;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+fn dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    struct Dimensions;
+    impl<'de> Visitor<'de> for Dimensions {
+        type Value = Vec<usize>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("dimensions")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<usize>, A::Error> {
+            let mut shape = Vec::new();
+            while let Some(dimension) = sequence.next_element()? {
+                shape.push(dimension);
+                at_most::<A::Error>(shape.len(), MOST_DIMENSIONS, "dimensions")?;
+            }
+            Ok(shape)
+        }
+    }
+    deserializer.deserialize_seq(Dimensions)
+}
+
+fn at_most<E: de::Error>(count: usize, most: usize, what: &str) -> Result<(), E> {
+    if count <= most { Ok(()) } else { Err(E::custom(format!("expected at most {most} {what}"))) }
 }
 
 impl<'a> Reader<'a> {
@@ -127,8 +258,7 @@ impl<'a> Reader<'a> {
     }
 
     fn new(stream: Box<dyn Read + 'a>, length: u64, source: String, path: Option<&'a Path>) -> Result<Self, Error> {
-        let header = Header { metadata: BTreeMap::new(), tensors: BTreeMap::new() };
-        let mut reader = Self { stream, source, path, start: 0, header };
+        let mut reader = Self { stream, source, path, start: 0, header: Header::default() };
         let size = reader.bytes(0, 8, "bytes, the length of the header")?;
         let size = u64::from_le_bytes(size.try_into().expect("eight bytes"));
         if size > MAX_HEADER {
@@ -252,5 +382,20 @@ impl<'a> Reader<'a> {
 
     pub(super) fn error(&self, place: impl Into<String>, problem: impl Into<String>) -> Error {
         Error::format(&self.source, place, problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written can be read.
+    #[test]
+    fn a_header_beyond_the_limit_is_not_written() {
+        let text = "x".repeat(MAX_HEADER as usize);
+        let error = Tensors::default().to_bytes(&[("gradus.checkpoint".to_string(), text)].into()).unwrap_err();
+        assert!(
+            error.to_string().contains("at most 100000 tensors and a header of 100000000 bytes, found 0 and 1000000")
+        );
     }
 }

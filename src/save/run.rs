@@ -7,7 +7,7 @@ use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::container::{Kind, Reader, Tensor};
+use super::container::{self, Kind, Reader, Tensor};
 use super::weights::{self, OPTIMIZER};
 use crate::error::Error;
 use crate::history::{EpochRecord, History};
@@ -42,16 +42,24 @@ pub(crate) struct Checkpoint<F> {
 /// What of a checkpoint is JSON; the rest is tensors.
 #[derive(Serialize, Deserialize)]
 struct Run {
+    #[serde(deserialize_with = "container::few")]
     settings: BTreeMap<String, String>,
     seed: u64,
     drawn: u64,
     rule: String,
     steps: u64,
     /// How many steps each parameter was part of, by its name.
+    #[serde(deserialize_with = "container::few")]
     parameters: BTreeMap<String, u64>,
     epochs: Vec<EpochRecord>,
     #[serde(default, with = "crate::json::exact")]
     best: BTreeMap<String, f64>,
+}
+
+/// Of a [`Run`] of any version what says which it is.
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<u64>,
 }
 
 impl<F: Scalar> Checkpoint<F> {
@@ -152,13 +160,13 @@ fn run_of(reader: &Reader<'_>) -> Result<Run, Error> {
         return Err(reader.error("the header", "expected a checkpoint, found weights alone"));
     };
     let damage = |error: serde_json::Error| reader.error(RUN, error.to_string());
-    let json: serde_json::Value = serde_json::from_str(text).map_err(damage)?;
+    let Versioned { version } = serde_json::from_str(text).map_err(damage)?;
     // The first version did not say which it is.
-    let version = json["version"].as_u64().unwrap_or(1);
+    let version = version.unwrap_or(1);
     if version != VERSION {
         return Err(reader.error(RUN, format!("expected a checkpoint of version {VERSION}, found version {version}")));
     }
-    let run: Run = serde_json::from_value(json).map_err(damage)?;
+    let run: Run = serde_json::from_str(text).map_err(damage)?;
     let counters = run.parameters.values().chain([&run.steps, &run.drawn]);
     match counters.max() {
         Some(&most) if most > MOST_STEPS => {

@@ -54,7 +54,7 @@ impl<F: Scalar> Sequential<F> {
     /// # Errors
     /// As [`save`](Self::save).
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        Ok(tensors(self)?.to_bytes(&metadata(self)))
+        tensors(self)?.to_bytes(&metadata(self))
     }
 
     /// Fills this network from a file of [`save`](Self::save), from a checkpoint, or from

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gradus::prelude::*;
 use safetensors::SafeTensors;
 
-use super::{io_message, message, net, small};
+use super::{file, io_message, message, net, small};
 use crate::support::{Scratch, process};
 
 /// The name under which a child finds what it has to do.
@@ -145,5 +145,69 @@ fn running_statistics_that_cannot_be_are_named() {
     }
     for (tensor, good_too) in [("1.running_var", 0.0), ("1.running_mean", -3.0)] {
         net::<f32>(2).load_bytes(&with_value(&good, tensor, 1, good_too)).unwrap();
+    }
+}
+
+/// Headers of this many bytes that are all small things, and how they are to be refused.
+const LARGE: usize = 12 << 20;
+
+fn large_headers() -> [(String, &'static str); 5] {
+    let fill = |begin: &str, one: &dyn Fn(usize) -> String, end: &str| {
+        let mut text = String::from(begin);
+        let mut count = 0;
+        while text.len() < LARGE {
+            text += &one(count);
+            count += 1;
+        }
+        text.pop();
+        text + end
+    };
+    let tensor = |i| format!("\"{i:x}\":{{\"dtype\":\"I8\",\"shape\":[0],\"data_offsets\":[0,0]}},");
+    let dimensions = (r#"{"a":{"dtype":"I8","shape":["#, r#"],"data_offsets":[0,1]}}"#);
+    [
+        (fill("{", &tensor, "}"), "expected at most"),
+        (
+            fill(r#"{"__metadata__":{"#, &|i| format!("\"{i:x}\":\"\","), "}}"),
+            "tensor 1.bias: expected F32 [2], found none",
+        ),
+        (fill(r#"{"__metadata__":{"#, &|_| "\"\":\"\",".into(), "}}"), "tensor 1.bias: expected F32 [2], found none"),
+        (fill(dimensions.0, &|_| "1,".into(), dimensions.1), "expected at most"),
+        (fill(r#"{"a":["#, &|_| "[],".into(), "]}"), "a defect"),
+    ]
+}
+
+/// Not a test: loads one of the headers and says how much memory that took.
+#[test]
+fn child_loads_a_large_header() {
+    let Some(which) = std::env::var_os(CHILD) else { return };
+    let (header, expected) = large_headers()[which.to_str().unwrap().parse::<usize>().unwrap()].clone();
+    let bytes = file(&header, usize::from(header.contains("\"a\":{")));
+    drop(header);
+    // The most from now on.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+    let before = most_memory();
+    let says = small().load_bytes(&bytes).unwrap_err().to_string();
+    let after = most_memory();
+    assert!(says.contains(expected), "{says}");
+    println!("took {} bytes more", after.saturating_sub(before));
+}
+
+/// The most memory this process has had so far.
+fn most_memory() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_header_takes_little_more_memory_than_its_bytes() {
+    for which in 0..5 {
+        let mut command = process(module_path!(), "child_loads_a_large_header");
+        let output = command.env(CHILD, which.to_string()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{which}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        let took = text.split("took ").nth(1).unwrap().split(' ').next().unwrap().parse::<usize>().unwrap();
+        assert!(took < 4 * LARGE, "header {which}: {took} bytes for {LARGE}");
     }
 }

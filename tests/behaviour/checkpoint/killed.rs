@@ -117,3 +117,58 @@ fn a_full_disk_is_an_error_and_the_old_checkpoint_stays() {
     assert_eq!(fs::read(scratch.file("run")).unwrap(), old);
     assert!(!is_writing(&scratch.0));
 }
+
+/// The networks that the next process saves in turn.
+fn saved_in_turn() -> [Sequential<f32>; 2] {
+    let mut first = build();
+    first.params_mut(&mut |param| param.value.fill(0.25));
+    [first, build()]
+}
+
+/// Saves to one path until it is killed.
+#[test]
+fn child_saves_in_a_loop() {
+    let Some(directory) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let nets = saved_in_turn();
+    for net in nets.iter().cycle() {
+        net.save(directory.join("run")).unwrap();
+    }
+}
+
+/// Kills a process that saves this many times, each at another moment, and reads what it leaves.
+fn kill_savers(kills: usize) {
+    let scratch = Scratch::new("savers");
+    let path = scratch.file("run");
+    let whole = saved_in_turn().map(|net| net.to_bytes().unwrap());
+    let mut rng = rng(5);
+    let mut in_the_write = 0;
+    for kill_number in 0..kills {
+        // Whether a saver has begun is seen by the file of which there was none.
+        let _ = fs::remove_file(&path);
+        let process = child("child_saves_in_a_loop", &scratch.0).spawn().unwrap();
+        let began = Instant::now();
+        while !path.exists() {
+            assert!(began.elapsed() < Duration::from_secs(60), "waited a minute for the first save");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let wait = Duration::from_micros(rng.random_range(0..20_000));
+        in_the_write += usize::from(kill(process, &scratch.0, wait, kill_number % 2 == 1));
+        let found = fs::read(&path).unwrap();
+        assert!(whole.contains(&found), "kill {kill_number} left a file that is no whole save");
+        build::<f32>().load(&path).unwrap();
+    }
+    println!("killed {kills} times, {in_the_write} of them in the middle of a write");
+    saved_in_turn()[0].save(&path).unwrap();
+    assert_eq!(scratch.names(), ["run"], "what killed processes left has not been removed");
+}
+
+#[test]
+fn a_file_is_whole_after_twenty_kills() {
+    kill_savers(20);
+}
+
+#[test]
+#[ignore = "takes ten seconds"]
+fn a_file_is_whole_after_two_hundred_kills() {
+    kill_savers(200);
+}

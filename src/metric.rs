@@ -21,13 +21,20 @@ use crate::scalar::Scalar;
 pub use summary::{Histogram, Summary};
 
 /// The class of every row of outputs: the largest output, the first of equals; with a single output column class 1 where
-/// it is positive. Every comparison with NaN is false: a row of NaN counts as class 0 here, and as wrong in [`accuracy`].
+/// it is positive. NaN is nobody's class: among numbers it is ignored. A row of nothing but NaN has no class; it is given
+/// as 0 here, and is right for no label in [`accuracy`].
+///
+/// ```
+/// use gradus::{metric, ndarray::array};
+/// assert_eq!(metric::classes(&array![[f64::NAN, -1.0, 2.0], [f64::NAN, f64::NAN, f64::NAN]]), [2, 0]);
+/// ```
 pub fn classes<F: Scalar>(output: &Array2<F>) -> Vec<usize> {
     let class = |row: ndarray::ArrayView1<'_, F>| class(row.as_slice().unwrap_or(&row.to_vec()));
     output.rows().into_iter().map(class).collect()
 }
 
-/// The share of rows whose largest output is at the right class. A row with a NaN is never right.
+/// The share of rows whose class, as [`classes`] gives it, is the right one. A row of nothing but NaN is right for no
+/// label.
 ///
 /// # Errors
 /// Targets that are neither labels nor one-hot rows.
@@ -52,20 +59,26 @@ pub(crate) fn correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Op
     }
 }
 
-/// `class(row) == label`, without a branch for each element; false where a number is NaN or the row has no such class.
+/// `class(row) == label`, without a branch for each element; false where all outputs are NaN or there is no such class.
 fn is_class<F: Scalar>(row: &[F], label: usize) -> bool {
     if let [logit] = row {
         return !logit.is_nan() && class(row) == label;
     }
     let Some((before, after @ [largest, ..])) = row.split_at_checked(label) else { return false };
     let largest = *largest;
-    before.iter().fold(true, |all, &x| all & (x < largest)) & after.iter().fold(true, |all, &x| all & (x <= largest))
+    let (smaller, not_larger) = (|x: F| (x < largest) | x.is_nan(), |x: F| (x <= largest) | x.is_nan());
+    !largest.is_nan()
+        & before.iter().fold(true, |all, &x| all & smaller(x))
+        & after.iter().fold(true, |all, &x| all & not_larger(x))
 }
 
 fn class<F: Scalar>(row: &[F]) -> usize {
     match row {
         [logit] => usize::from(*logit > F::zero()),
-        _ => (1..row.len()).fold(0, |best, j| if row[j] > row[best] { j } else { best }),
+        _ => (1..row.len()).fold(0, |best, j| {
+            let is_larger = row[j] > row[best] || (row[best].is_nan() && !row[j].is_nan());
+            if is_larger { j } else { best }
+        }),
     }
 }
 

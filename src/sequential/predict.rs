@@ -48,7 +48,7 @@ impl<F: Scalar> Sequential<F> {
     }
 
     /// The most likely class of every row: the largest output, the first of equals; with a single output column
-    /// class 1 where it is positive.
+    /// class 1 where it is positive. NaN is nobody's class, see [`metric::classes`](crate::metric::classes).
     ///
     /// # Errors
     /// Rows of another width than the network's.
@@ -56,7 +56,7 @@ impl<F: Scalar> Sequential<F> {
         Ok(metric::classes(&self.predict(rows)?))
     }
 
-    /// The share of rows whose most likely class is the right one.
+    /// The share of rows whose most likely class is the right one; a row of nothing but NaN is never right.
     ///
     /// # Errors
     /// Rows or targets of another width than the network's, targets that are neither labels nor one-hot rows.

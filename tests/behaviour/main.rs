@@ -8,6 +8,7 @@ mod data;
 mod determinism;
 mod errors;
 mod idx;
+mod metric;
 mod rooms;
 mod save;
 mod search;

@@ -177,10 +177,13 @@ fn a_row_is_right_where_its_class_is_the_first_of_the_largest() {
     assert_eq!(right([0, 1, 0, 0], &net), 1.0);
     assert_eq!(right([1, 2, 2, 1], &net), 0.0);
     assert_eq!(right([2, 0, 1, 2], &net), 0.0);
-    // No number is larger than one that is none: such rows are never right.
-    for weights in [[f64::NAN, 1.0, 1.0], [1.0, 1.0, f64::NAN]] {
-        for class in 0..3 {
-            assert_eq!(right([class; 4], &scaled(weights)), 0.0, "{weights:?}, class {class}");
-        }
+    // NaN is nobody's class, and a row of nothing else is never right.
+    let nan = f64::NAN;
+    for (weights, classes) in [([nan, 1.0, 1.0], [1, 1, 2, 1]), ([1.0, 1.0, nan], [0, 1, 0, 0])] {
+        assert_eq!(scaled(weights).classify(&rows).unwrap(), classes);
+        assert_eq!(right(classes, &scaled(weights)), 1.0);
+    }
+    for class in 0..3 {
+        assert_eq!(right([class; 4], &scaled([nan; 3])), 0.0, "class {class}");
     }
 }

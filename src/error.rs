@@ -40,8 +40,8 @@ pub enum Error {
         /// What it does, or cannot do.
         problem: String,
     },
-    /// The loss of a training step is not finite, or a gradient, or a running statistic. The network and the optimizer
-    /// are as they were before that step.
+    /// The loss of a training step is not finite, or a gradient, or a running statistic, or a parameter that it would
+    /// start from. The network and the optimizer are as they were before that step.
     Diverged {
         /// The step, counted from 1.
         step: u64,

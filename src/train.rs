@@ -17,6 +17,7 @@ mod resume;
 
 use std::ops::ControlFlow;
 
+use crate::array::values;
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
 use crate::kernel;
@@ -201,7 +202,8 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// # Errors
     /// Before anything is changed: data that do not fit the network, a batch size of 0, a hyper-parameter out of
     /// range, a checkpoint of another run. On the way: [`Error::Diverged`] with all that was recorded, the network as
-    /// before the failed step; a checkpoint that cannot be written.
+    /// before the failed step (where an epoch ends with a parameter that is not finite, the step that would have come
+    /// next); a checkpoint that cannot be written.
     pub fn fit(&mut self, net: &mut Sequential<F>, train: &Dataset<F>) -> Result<History, Error> {
         self.fit_with(net, train, |_| ControlFlow::Continue(()))
     }
@@ -248,6 +250,11 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             let record = self.record(number, &tally, net)?;
             self.updater.observe(record.validation_loss.unwrap_or(record.loss));
             history.epochs.push(record);
+            // The last step of a run has no later one to find out.
+            if let Some(name) = not_finite(net) {
+                let (step, what) = (self.updater.steps() + 1, format!("parameter {name}"));
+                return Err(Error::Diverged { step, what, history: Box::new(history) });
+            }
             self.save_best(net, &history)?;
             let epoch = Epoch { net, history: &history };
             progress.epoch(&epoch);
@@ -399,6 +406,17 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         settings.extend(own.into_iter().chain(rows).map(|(name, value)| (name.to_string(), value)));
         settings
     }
+}
+
+/// The first trained parameter that is NaN or infinite somewhere.
+fn not_finite<F: Scalar>(net: &Sequential<F>) -> Option<String> {
+    let mut found = None;
+    net.params(&mut |param| {
+        if found.is_none() && param.is_trained() && !kernel::all_finite(values(&param.value)) {
+            found = Some(param.name.clone());
+        }
+    });
+    found
 }
 
 /// What an epoch works in; the next one uses it again.

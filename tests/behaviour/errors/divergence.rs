@@ -186,3 +186,20 @@ fn a_loss_that_is_not_finite_is_named() {
     let (_, what, ..) = diverged(Trainer::new(MeanSquaredError, SGD::default()).fit(&mut net, &train));
     assert_eq!(what, "the loss (inf)");
 }
+
+/// The last step may be the one that throws the network off: no later one would find out.
+#[test]
+fn a_last_step_that_leaves_a_parameter_infinite_is_a_divergence() {
+    let rows = Array2::from_shape_fn((8, 2), |(i, j)| (i + j) as f32 - 4.0);
+    let train = Dataset::classification(rows, (0..8).map(|i| i % 2).collect(), 2).unwrap();
+    for epochs in [1, 3] {
+        let mut net = Sequential::input(2).affine(2, Init::Normal(1.0)).build(&mut rng(1)).unwrap();
+        let trainer = Trainer::new(SoftmaxCrossEntropy, SGD { learning_rate: 3e38 });
+        let mut trainer = trainer.weight_decay(WeightDecay::L2(1e37)).batch_size(8).epochs(epochs);
+        let error = trainer.fit(&mut net, &train).unwrap_err();
+        let Error::Diverged { step, what, history } = &error else { panic!("{error:?}") };
+        // The step that would have gone on from there, and all that was recorded before it.
+        assert_eq!((*step, what.as_str()), (2, "parameter 0.weight"));
+        assert_eq!((history.losses.len(), history.epochs.len()), (1, 1));
+    }
+}

@@ -9,6 +9,7 @@ use crate::scalar::Scalar;
 /// `L = -Σ (t ln σ(x) + (1 - t) ln(1 - σ(x))) / (N · out)`.
 ///
 /// Takes logits and is computed as `max(x, 0) - x t + ln(1 + exp(-|x|))`, finite for any finite logits.
+/// An infinite logit is a probability of 0 or 1.
 /// `dL/dx = (σ(x) - t) / (N · out)`. For two classes give the network one output column and the data labels 0 and 1.
 ///
 /// ```
@@ -26,8 +27,14 @@ pub struct BinaryCrossEntropy;
 impl<F: Scalar> Loss<F> for BinaryCrossEntropy {
     fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
         mean_over_elements(output, targets, |x, t| {
-            let positive = if x > F::zero() { x } else { F::zero() };
-            let loss = positive - x * t + kernel::exp(-x.abs()).ln_1p();
+            let positive = |x| if x > F::zero() { x } else { F::zero() };
+            // The same as `max(x, 0) - x t` where x is finite; ∞ t and ∞ - ∞ are no numbers.
+            let linear = match t {
+                t if t == F::zero() => positive(x),
+                t if t == F::one() => positive(-x),
+                t => positive(x) - x * t,
+            };
+            let loss = linear + kernel::exp(-x.abs()).ln_1p();
             (loss, kernel::sigmoid(x) - t)
         })
     }

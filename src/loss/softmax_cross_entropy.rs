@@ -10,7 +10,7 @@ use crate::scalar::Scalar;
 /// Cross-entropy of the softmax of the outputs: `L = -Σₙ Σⱼ tₙⱼ ln pₙⱼ / N`, `p = softmax(output)`.
 ///
 /// Takes logits, never probabilities, and computes `ln p` as `x - max - ln Σ exp(x - max)`, so it is finite for
-/// logits whose differences are finite (the book adds 1e-7 inside the logarithm instead, which caps its loss at 16.1).
+/// logits whose differences are finite; a logit of -∞ is a class of probability 0 (the book adds 1e-7 inside the logarithm instead, which caps its loss at 16.1).
 /// `dL/dx = (p Σⱼtⱼ - t) / N`. Two classes take two output columns; for a single one there is
 /// [`BinaryCrossEntropy`](super::BinaryCrossEntropy).
 ///
@@ -46,7 +46,7 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
                     total -= match targets {
                         Targets::Labels { labels, .. } => x[labels[n]].as_f64(),
                         Targets::Dense(t) => {
-                            x.iter().zip(t.row(n)).fold(F::zero(), |sum, (&x, &t)| sum + t * x).as_f64()
+                            x.iter().zip(t.row(n)).fold(F::zero(), |sum, (&x, &t)| sum + weighted(t, x)).as_f64()
                         }
                     };
                 }
@@ -72,6 +72,12 @@ impl<F: Scalar> Loss<F> for SoftmaxCrossEntropy {
         );
         (total / rows as f64, output)
     }
+}
+
+/// `t x`; a class of no weight counts for nothing, also where its logit is -∞ (NaN shows in `ln Σ exp`).
+#[inline(always)]
+fn weighted<F: Scalar>(t: F, x: F) -> F {
+    if t == F::zero() { F::zero() } else { t * x }
 }
 
 /// Turns logits into probabilities, row by row: `pⱼ = exp(xⱼ) / Σₖ exp(xₖ)`.

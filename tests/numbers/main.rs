@@ -6,5 +6,6 @@ mod support;
 mod golden;
 mod gradients;
 mod optimizers;
+mod precision;
 mod schedules;
 mod statistics;

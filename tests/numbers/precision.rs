@@ -3,7 +3,58 @@
 use gradus::ndarray::{Array2, array};
 use gradus::prelude::*;
 
-use crate::support::expect_close;
+use crate::support::{expect_close, forward};
+
+const ROWS: usize = 60_000;
+const WIDTH: usize = 40; // more than a register block, and a rest
+
+/// Column j has the mean j / 4 + 1; the values are exact in `f32`.
+fn long(shift: usize) -> Array2<f32> {
+    Array2::from_shape_fn((ROWS, WIDTH), |(i, j)| {
+        let part = ((i * 7919 + 31 * j + shift) % 2003) as f32 / 2003.0;
+        part + j as f32 / 4.0 + 0.5
+    })
+}
+
+fn column_mean(x: &Array2<f32>, j: usize, f: impl Fn(f64) -> f64) -> f64 {
+    x.column(j).iter().map(|&x| f(f64::from(x))).sum::<f64>() / ROWS as f64
+}
+
+#[test]
+fn bias_gradients_of_many_rows_are_exact_to_rounding() {
+    let mut affine = Affine::<f32>::new(1, WIDTH, Init::Zeros, &mut rng(1)).unwrap();
+    for g in [long(0), Array2::from_elem((ROWS, WIDTH), 0.1), Array2::from_elem((ROWS, WIDTH), 1.0 / 3.0)] {
+        forward(&mut affine, Array2::ones((ROWS, 1)));
+        affine.backward_params(g.clone());
+        for j in 0..WIDTH {
+            let truth = column_mean(&g, j, |g| g) * ROWS as f64;
+            let found = f64::from(affine.bias.grad[[0, j]]);
+            assert!((found / truth - 1.0).abs() < 1e-6, "column {j}: {found} of {truth}");
+        }
+    }
+}
+
+#[test]
+fn moments_and_gradients_of_many_normalized_rows_are_exact_to_rounding() {
+    let mut norm = BatchNorm::<f32>::new(WIDTH).unwrap().with_momentum(1.0).unwrap();
+    let (x, g) = (long(0).mapv(|x| 4.0 * x), long(5));
+    let normalized = forward(&mut norm, x.clone()); // gamma is 1, beta 0
+    norm.backward(&g + &normalized);
+    for j in 0..WIDTH {
+        let mean = column_mean(&x, j, |x| x);
+        let variance = column_mean(&x, j, |x| (x - mean).powi(2)) * ROWS as f64 / (ROWS - 1) as f64;
+        let pairs = || (0..ROWS).map(|i| (f64::from(g[[i, j]] + normalized[[i, j]]), f64::from(normalized[[i, j]])));
+        let (dbeta, dgamma) = (pairs().map(|(g, _)| g).sum::<f64>(), pairs().map(|(g, x)| g * x).sum::<f64>());
+        for (what, found, truth) in [
+            ("mean", norm.running_mean.value[[0, j]], mean),
+            ("variance", norm.running_var.value[[0, j]], variance),
+            ("dbeta", norm.beta.grad[[0, j]], dbeta),
+            ("dgamma", norm.gamma.grad[[0, j]], dgamma),
+        ] {
+            assert!((f64::from(found) / truth - 1.0).abs() < 1e-6, "{what} {j}: {found} of {truth}");
+        }
+    }
+}
 
 /// A logit of -inf is a class that cannot be: of no weight in the loss where it is not the right one.
 #[test]

@@ -31,6 +31,7 @@ pub use affine::Affine;
 pub use batch_norm::BatchNorm;
 pub use dropout::{Dropout, DropoutForm};
 pub use graph::{Attribute, Constant, Graph, Node};
+pub(crate) use param::parts;
 pub use param::{Param, Role};
 pub use pass::Pass;
 

@@ -1,6 +1,6 @@
 use ndarray::Array2;
 
-use super::{Attribute, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
+use super::{Attribute, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape, parts};
 use crate::array::{resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
@@ -50,7 +50,7 @@ pub struct BatchNorm<F = f32> {
     pub running_mean: Param<F>,
     /// `running_var += momentum * (unbiased_variance - running_var)` with every step, from 1.
     pub running_var: Param<F>,
-    /// How many batches there were.
+    /// How many batches there were, [`Param::count`].
     pub batches: Param<F>,
     /// ε, 1e-5 unless set.
     epsilon: F,
@@ -63,6 +63,9 @@ pub struct BatchNorm<F = f32> {
     /// Room for two sums a column.
     sums: [Vec<F>; 2],
 }
+
+/// As many `f32` as hold any count up to 2⁶³.
+const COUNT_PARTS: usize = 3;
 
 impl<F: Scalar> BatchNorm<F> {
     /// A layer for rows of `width` values.
@@ -79,7 +82,7 @@ impl<F: Scalar> BatchNorm<F> {
             beta: Param::new("bias", Role::Shift, row(0.0)),
             running_mean: Param::new("running_mean", Role::Buffer, row(0.0)),
             running_var: Param::new("running_var", Role::Buffer, row(1.0)),
-            batches: Param::new("num_batches_tracked", Role::Counter, Array2::zeros((1, 1))),
+            batches: Param::new("num_batches_tracked", Role::Counter, Array2::zeros((1, COUNT_PARTS))),
             epsilon: F::of(1e-5),
             momentum: F::of(0.1),
             normalized: Array2::default((0, 0)),
@@ -149,8 +152,8 @@ impl<F: Scalar> BatchNorm<F> {
                 *next = running + m * (batch * scale - running);
             }
         }
-        resize(&mut self.batches.grad, (1, 1));
-        self.batches.grad[[0, 0]] = self.batches.value[[0, 0]] + F::one();
+        resize(&mut self.batches.grad, self.batches.value.dim());
+        parts(self.batches.count().saturating_add(1), values_mut(&mut self.batches.grad));
     }
 }
 

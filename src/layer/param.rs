@@ -24,7 +24,8 @@ pub enum Role {
     Shift,
     /// Not trained, only saved: BatchNorm's running statistics.
     Buffer,
-    /// Not trained, only saved, a whole number: how many batches a BatchNorm has seen.
+    /// Not trained, only saved, a whole number: how many batches a BatchNorm has seen. Its value is a row whose sum is the
+    /// number, the largest part first: one `f32` stops counting at 2²⁴. See [`Param::count`].
     Counter,
 }
 
@@ -73,12 +74,32 @@ impl<F: Scalar> Param<F> {
         self.role.is_trained() && !self.frozen
     }
 
+    /// The whole number that a counter holds: the sum of its row.
+    ///
+    /// ```
+    /// use gradus::{layer::{Param, Role}, ndarray::array};
+    /// let batches = Param::new("batches", Role::Counter, array![[16_777_216.0_f32, 1.0]]);
+    /// assert_eq!(batches.count(), 16_777_217);
+    /// ```
+    pub fn count(&self) -> i64 {
+        self.value.iter().map(|part| part.as_f64() as i128).sum::<i128>() as i64
+    }
+
     /// Gives a buffer the value that the last `forward` left in `grad`: what an [`Updater`](crate::optim::Updater) does
     /// with its step. Does nothing where there is no such value, and to trained and frozen parameters.
     pub fn commit(&mut self) {
         if !self.role.is_trained() && !self.frozen && self.grad.dim() == self.value.dim() {
             self.value.assign(&self.grad);
         }
+    }
+}
+
+/// The row of a counter that holds `count`: the nearest number of the type, the nearest to what is left, and so on.
+pub(crate) fn parts<F: Scalar>(count: i64, row: &mut [F]) {
+    let mut left = i128::from(count);
+    for part in row {
+        *part = F::of(left as f64);
+        left -= part.as_f64() as i128;
     }
 }
 

@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use super::container::{Kind, Reader, Tensor, Tensors, same_name};
 use crate::array::values;
 use crate::error::Error;
-use crate::layer::{Layer, Param, Role};
+use crate::layer::{Layer, Param, Role, parts};
 use crate::scalar::Scalar;
 use crate::sequential::Sequential;
 
@@ -63,8 +63,7 @@ impl<F: Scalar> Sequential<F> {
     /// Nothing is converted: an `f32` network takes an `F32` file. Where the file says which architecture it is of, it
     /// has to be this one's (the `Debug` form of a network); of a file without metadata names, types and shapes are compared.
     /// Trained parameters and running means have to be finite, running variances also not negative; other buffers may be
-    /// anything. (A batch count beyond 2²⁴ is
-    /// rounded in an `f32` network.)
+    /// anything.
     ///
     /// # Errors
     /// The file cannot be read or is no such file (the byte is named); it is of another architecture; a tensor is
@@ -164,7 +163,7 @@ fn kind<F: Scalar>(param: &Param<F>) -> Kind {
     let (rows, columns) = param.value.dim();
     let shape = match param.role {
         Role::Weight => vec![columns, rows],
-        Role::Counter if rows * columns == 1 => vec![],
+        Role::Counter => vec![],
         _ if rows == 1 => vec![columns],
         _ => vec![rows, columns],
     };
@@ -175,7 +174,7 @@ fn kind<F: Scalar>(param: &Param<F>) -> Kind {
 fn encode<F: Scalar>(param: &Param<F>) -> Vec<u8> {
     match param.role {
         Role::Weight => to_le_bytes(param.value.t().iter()),
-        Role::Counter => param.value.iter().flat_map(|n| (n.as_f64() as i64).to_le_bytes()).collect(),
+        Role::Counter => param.count().to_le_bytes().into(),
         _ => to_le_bytes(values(&param.value).iter()),
     }
 }
@@ -186,8 +185,9 @@ fn decode_param<F: Scalar>(param: &Param<F>, bytes: &[u8]) -> Array2<F> {
     match param.role {
         Role::Weight => array((columns, rows), from_le_bytes(bytes)).t().as_standard_layout().into_owned(),
         Role::Counter => {
-            let whole = bytes.as_chunks().0.iter().map(|&b| F::of(i64::from_le_bytes(b) as f64));
-            array((rows, columns), whole.collect())
+            let mut row = vec![F::zero(); rows * columns];
+            parts(bytes.try_into().map_or(0, i64::from_le_bytes), &mut row);
+            array((rows, columns), row)
         }
         _ => array((rows, columns), from_le_bytes(bytes)),
     }

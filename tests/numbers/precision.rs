@@ -2,6 +2,7 @@
 
 use gradus::ndarray::{Array2, array};
 use gradus::prelude::*;
+use safetensors::SafeTensors;
 
 use crate::support::{expect_close, forward};
 
@@ -98,5 +99,32 @@ fn cross_entropy_of_infinite_logits_is_the_limit() {
         assert!(
             BinaryCrossEntropy.value(&array![[f64::NAN]], &Targets::Dense(array![[logits[[0, 0]].max(0.0)]])).is_nan()
         );
+    }
+}
+
+/// The count of batches goes on where `f32` has no next whole number, and is kept by files.
+#[test]
+fn batches_are_counted_beyond_the_numbers_of_f32() {
+    fn count<F: Scalar>(from: i64) {
+        let mut net = Sequential::<F>::input(2).batch_norm().build(&mut rng(1)).unwrap();
+        let mut bytes = net.to_bytes().unwrap();
+        let place = {
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            let data = file.tensor("0.num_batches_tracked").unwrap().data();
+            let offset = data.as_ptr().addr() - bytes.as_ptr().addr();
+            offset..offset + data.len()
+        };
+        bytes[place.clone()].copy_from_slice(&from.to_le_bytes());
+        net.load_bytes(&bytes).unwrap();
+        assert!(net.to_bytes().unwrap() == bytes, "{from}");
+        for more in 1..=3 {
+            forward(&mut net, array![[F::one(), F::zero()], [F::zero(), F::one()]]);
+            let bytes = net.to_bytes().unwrap();
+            assert_eq!(i64::from_le_bytes(bytes[place.clone()].try_into().unwrap()), from + more);
+        }
+    }
+    for from in [0, 1, (1 << 24) - 2, 1 << 24, (1 << 25) + 1, (1 << 48) - 1, (1 << 53) - 5, (1 << 53) - 3, 1 << 60] {
+        count::<f32>(from);
+        count::<f64>(from);
     }
 }

@@ -239,10 +239,16 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     }
 
     fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
-        let parameters = [&self.gamma, &self.beta, &self.running_mean, &self.running_var];
+        // An attribute is an f32: the largest below ε, and what ε is more goes to the variance.
+        let epsilon = self.epsilon.as_f64();
+        let nearest = epsilon as f32;
+        let attribute = if f64::from(nearest) > epsilon { nearest.next_down() } else { nearest };
+        let mut variance = self.running_var.clone();
+        let rest = F::of(epsilon - f64::from(attribute));
+        variance.value.mapv_inplace(|variance| variance + rest);
+        let parameters = [&self.gamma, &self.beta, &self.running_mean, &variance];
         let constants = parameters.map(|param| graph.parameter(param));
-        let epsilon = Attribute::Float(self.epsilon.as_f64() as f32);
-        graph.node("BatchNormalization", &constants, &[("epsilon", epsilon)]);
+        graph.node("BatchNormalization", &constants, &[("epsilon", Attribute::Float(attribute))]);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`Affine`](crate::layer::Affine) | Gemm |
 //! | [`ReLU`](crate::layer::ReLU), [`Sigmoid`](crate::layer::Sigmoid), [`Tanh`](crate::layer::Tanh) | Relu, Sigmoid, Tanh |
-//! | [`BatchNorm`](crate::layer::BatchNorm) | BatchNormalization, with the running statistics |
+//! | [`BatchNorm`](crate::layer::BatchNorm) | BatchNormalization, with the running statistics (in `f64` the variance holds what ε, an `f32` there, lacks) |
 //! | [`Dropout`](crate::layer::Dropout) | none; in the book's form a Mul by `1 - ratio` |
 //! | [`Sequential`] | those of its layers |
 //! | your own | what its [`Layer::export`] writes; without, an error names the layer |

@@ -1,5 +1,6 @@
 //! Numbers that rounding must not spoil: long sums, infinite logits, large counts, small variances.
 
+use gradus::layer::{Attribute, Graph};
 use gradus::ndarray::{Array2, array};
 use gradus::prelude::*;
 use safetensors::SafeTensors;
@@ -126,5 +127,23 @@ fn batches_are_counted_beyond_the_numbers_of_f32() {
     for from in [0, 1, (1 << 24) - 2, 1 << 24, (1 << 25) + 1, (1 << 48) - 1, (1 << 53) - 5, (1 << 53) - 3, 1 << 60] {
         count::<f32>(from);
         count::<f64>(from);
+    }
+}
+
+/// An attribute of an exported graph is an `f32`: what it lacks of ε is in the exported variance.
+#[test]
+fn an_exported_batch_norm_has_the_epsilon_of_the_layer() {
+    for epsilon in [1e-5, 1e-3, 1e-50, 0.7, 1e200] {
+        for variance in [0.0, 1e-12, 1e-7, 1.0] {
+            let mut norm = BatchNorm::<f64>::new(1).unwrap().with_epsilon(epsilon).unwrap();
+            norm.running_var.value.fill(variance);
+            let mut graph = Graph::default();
+            norm.export(&mut graph).unwrap();
+            let Attribute::Float(attribute) = graph.nodes[0].attributes[0].1 else { panic!("{:?}", graph.nodes) };
+            let exported = graph.constants.iter().find(|constant| constant.name == "running_var").unwrap().values[0];
+            assert!(exported >= 0.0 && attribute.is_finite());
+            let (found, truth) = (exported + f64::from(attribute), variance + epsilon);
+            assert!((found / truth - 1.0).abs() < 1e-15, "{epsilon:e}, {variance:e}: {found:e} of {truth:e}");
+        }
     }
 }

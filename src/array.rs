@@ -29,6 +29,13 @@ pub(crate) fn standard<F: Clone>(array: Array2<F>) -> Array2<F> {
     if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
 }
 
+/// Whether there is memory for as many values as the product of `counts`, as far as the allocator can tell.
+pub(crate) fn fits<T>(counts: &[usize]) -> bool {
+    let count = counts.iter().try_fold(1_usize, |product, &count| product.checked_mul(count));
+    // Seen from outside, so that the compiler does not leave the allocation out.
+    count.is_some_and(|count| std::hint::black_box(Vec::<T>::new()).try_reserve_exact(count).is_ok())
+}
+
 /// `Affine` for `gradus::layer::affine::Affine<f32>`.
 pub(crate) fn short_type_name<T: ?Sized>() -> String {
     let path = std::any::type_name::<T>();

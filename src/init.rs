@@ -4,6 +4,7 @@ use ndarray::Array2;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
+use crate::array::fits;
 use crate::error::{Error, require};
 use crate::scalar::Scalar;
 
@@ -73,7 +74,8 @@ impl Init {
     /// Weights `(inputs, outputs)` drawn from the distribution.
     ///
     /// # Errors
-    /// A standard deviation that is negative or not finite, a constant that is not finite.
+    /// A standard deviation that is negative or not finite, a constant that is not finite; more weights than
+    /// memory has room for.
     pub fn sample<F: Scalar>(
         self,
         inputs: usize,
@@ -81,6 +83,8 @@ impl Init {
         rng: &mut (impl Rng + ?Sized),
     ) -> Result<Array2<F>, Error> {
         self.check::<F>()?;
+        let found = format!("{inputs} x {outputs}");
+        require(fits::<F>(&[inputs, outputs]), "shape of the weights", "a matrix that fits into memory", found)?;
         let shape = (inputs, outputs);
         let std = self.std(inputs, outputs);
         Ok(match self {

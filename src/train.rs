@@ -17,7 +17,7 @@ mod resume;
 
 use std::ops::ControlFlow;
 
-use crate::array::values;
+use crate::array::{fits, values};
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
 use crate::kernel;
@@ -200,7 +200,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// Trains for all epochs. Called again it goes on: the optimizer keeps its state.
     ///
     /// # Errors
-    /// Before anything is changed: data that do not fit the network, a batch size of 0, a hyper-parameter out of
+    /// Before anything is changed: data that do not fit the network, a batch size of 0 or too large to draw, a hyper-parameter out of
     /// range, a checkpoint of another run. On the way: [`Error::Diverged`] with all that was recorded, the network as
     /// before the failed step (where an epoch ends with a parameter that is not finite, the step that would have come
     /// next); a checkpoint that cannot be written.
@@ -313,6 +313,12 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
 
     fn check(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
         require(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
+        if self.sampling == Sampling::WithReplacement {
+            // Nothing else limits a batch: a shuffled one is no larger than the data.
+            let size = self.batch_size;
+            let has_room = fits::<F>(&[size, train.width()]) && fits::<usize>(&[size]);
+            require(has_room, "batch_size", "rows that fit into memory", size)?;
+        }
         self.updater.check()?;
         self.files.check(self.validation.is_some())?;
         net.check_data(&self.loss, train)?;

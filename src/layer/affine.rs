@@ -44,7 +44,7 @@ impl<F: Scalar> Affine<F> {
     /// ```
     ///
     /// # Errors
-    /// No inputs or no outputs; an [`Init`] outside its range.
+    /// No inputs or no outputs; an [`Init`] outside its range; more weights than memory has room for.
     pub fn new<R: Rng + ?Sized>(inputs: usize, outputs: usize, init: Init, rng: &mut R) -> Result<Self, Error> {
         if inputs == 0 || outputs == 0 {
             return Err(Error::empty(format!("Affine({inputs}, {outputs}), inputs and outputs")));

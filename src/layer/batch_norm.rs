@@ -1,7 +1,7 @@
 use ndarray::Array2;
 
 use super::{Attribute, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape, parts};
-use crate::array::{resize, values, values_mut};
+use crate::array::{fits, resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -71,11 +71,12 @@ impl<F: Scalar> BatchNorm<F> {
     /// A layer for rows of `width` values.
     ///
     /// # Errors
-    /// A width of 0.
+    /// A width of 0, or more columns than memory has room for.
     pub fn new(width: usize) -> Result<Self, Error> {
         if width == 0 {
             return Err(Error::empty("BatchNorm(0), columns"));
         }
+        require(fits::<F>(&[width]), "BatchNorm columns", "a number that fits into memory", width)?;
         let row = |value: f64| Array2::from_elem((1, width), F::of(value));
         Ok(Self {
             gamma: Param::new("weight", Role::Scale, row(1.0)),
@@ -102,10 +103,12 @@ impl<F: Scalar> BatchNorm<F> {
     /// ```
     ///
     /// # Errors
-    /// Not positive, or not finite.
+    /// Not positive, or not finite, as a number of the layer's type: 1e-46 is 0 in `f32`.
     pub fn with_epsilon(mut self, epsilon: f64) -> Result<Self, Error> {
-        require(epsilon > 0.0 && epsilon.is_finite(), "BatchNorm epsilon", "a positive finite value", epsilon)?;
-        self.epsilon = F::of(epsilon);
+        let value = F::of(epsilon);
+        let is_right = value > F::zero() && value.is_finite();
+        require(is_right, "BatchNorm epsilon", "a positive finite value", epsilon)?;
+        self.epsilon = value;
         Ok(self)
     }
 

@@ -26,7 +26,8 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// The budgets in order. The last is `max`, even if that is less than `factor` times the one before.
+    /// The budgets in order. The last is `max`, even if that is less than `factor` times the one before. A factor that
+    /// does not grow gives the first and the last.
     ///
     /// ```
     /// # use gradus::search::Budgets;
@@ -37,7 +38,11 @@ impl Budgets {
         let mut budget = self.min;
         while budget < self.max {
             rungs.push(budget);
-            budget = budget.saturating_mul(self.factor);
+            let next = budget.saturating_mul(self.factor);
+            if next <= budget {
+                break;
+            }
+            budget = next;
         }
         rungs.push(self.max);
         rungs
@@ -120,10 +125,14 @@ impl Study {
     {
         budgets.check()?;
         let rungs = budgets.rungs();
-        for first in 0..rungs.len() {
+        let trials = |first: usize| {
             let bracket = rungs.len() - 1 - first;
-            let growth = budgets.factor.saturating_pow(bracket as u32);
-            let trials = (rungs.len() * growth).div_ceil(bracket + 1);
+            let growth = budgets.factor.checked_pow(bracket as u32)?;
+            Some(rungs.len().checked_mul(growth)?.div_ceil(bracket + 1))
+        };
+        let brackets = (0..rungs.len()).map(trials).collect::<Option<Vec<usize>>>().unwrap_or(vec![usize::MAX]);
+        self.end(brackets.iter().fold(0, |sum: usize, &trials| sum.saturating_add(trials)))?;
+        for (first, trials) in brackets.into_iter().enumerate() {
             self.run_bracket(trials, &rungs[first..], budgets.factor, &objective)?;
         }
         Ok(())
@@ -137,9 +146,10 @@ impl Study {
         factor: usize,
         objective: &Objective<'_>,
     ) -> Result<(), Error> {
+        let end = self.end(trials)?;
         let sizes = budgets.iter().scan(trials, |left, _| Some(std::mem::replace(left, (*left / factor).max(1))));
         let progress = self.new_progress(sizes.clone().sum());
-        let mut numbers: Vec<usize> = (self.next..self.next + trials).collect();
+        let mut numbers: Vec<usize> = (self.next..end).collect();
         let mut states: HashMap<usize, State> = HashMap::new();
         for ((rung, &budget), size) in budgets.iter().enumerate().zip(sizes) {
             if rung > 0 {
@@ -152,7 +162,7 @@ impl Study {
             });
             states = self.run(jobs.collect(), &progress, objective)?;
         }
-        self.next += trials;
+        self.next = end;
         Ok(())
     }
 

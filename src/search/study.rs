@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::run::Runner;
 use super::space::{Point, Space};
 use super::trial::{Failure, Job, Key, Objective, Rule, State, Trial, TrialRecord};
+use crate::array::fits;
 use crate::error::Error;
 
 /// A search for the best point of a [`Space`]: its trials, and how to run more. See [the module](super).
@@ -135,7 +136,7 @@ impl Study {
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let (header, records, notes) = Log::read(path.as_ref())?;
         let mut study = Self::new(header.space, header.seed, header.direction)?.about(header.about);
-        study.next = records.iter().map(|record| record.number + 1).max().unwrap_or(0);
+        study.next = records.iter().map(|record| record.number.saturating_add(1)).max().unwrap_or(0);
         study.round = records.iter().map(|record| record.round).max().unwrap_or(1);
         study.records = records.into_iter().map(|record| (record.key(), record)).collect();
         study.notes = notes;
@@ -214,22 +215,29 @@ impl Study {
     /// ```
     ///
     /// # Errors
-    /// Errors of the log only: the file cannot be read or written, it was removed, cut or replaced in the meantime, or it
-    /// contains a trial that this program would not have run. The study keeps all trials that were finished until then,
-    /// and the next run writes those that are not in the file yet.
+    /// More trials than memory has room for; and errors of the log: the file cannot be read or written, it was removed, cut
+    /// or replaced in the meantime, or it contains a trial that this program would not have run. The study keeps all trials
+    /// that were finished until then, and the next run writes those that are not in the file yet.
     pub fn random<O>(&mut self, trials: usize, objective: O) -> Result<(), Error>
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
     {
+        let end = self.end(trials)?;
         let progress = self.new_progress(trials);
-        let jobs = (self.next..self.next + trials).map(|number| self.job(number, self.space.sample(self.seed, number)));
+        let jobs = (self.next..end).map(|number| self.job(number, self.space.sample(self.seed, number)));
         self.run(jobs.collect(), &progress, &objective)?;
-        self.next += trials;
+        self.next = end;
         Ok(())
     }
 
     pub(super) fn new_progress(&self, trials: usize) -> Progress {
         Progress::new(self.progress, trials, self.direction)
+    }
+
+    /// The number after the last of so many more trials.
+    pub(super) fn end(&self, trials: usize) -> Result<usize, Error> {
+        let end = self.next.checked_add(trials).filter(|_| fits::<Job>(&[trials]));
+        end.ok_or_else(|| Error::invalid("trials", "a number that fits into memory", trials))
     }
 
     pub(super) fn job(&self, number: usize, point: Point) -> Job {

@@ -40,8 +40,8 @@ impl Study {
     where
         O: Fn(&mut Trial) -> Result<f64, Failure> + Sync,
     {
+        let end = self.end(trials)?;
         let progress = self.new_progress(trials);
-        let end = self.next + trials;
         while self.next < end {
             let missing = STARTUP.saturating_sub(self.trials().len());
             let batch = if missing > 0 { missing } else { BATCH }.min(end - self.next);

@@ -390,3 +390,42 @@ fn a_point_names_what_it_does_not_have() {
     assert_eq!(point.values().len(), 6);
     assert!(matches!(point.get("activation"), Some(Value::Choice(_))));
 }
+
+/// More trials than there are numbers for, or than memory has room for, are refused before the first runs.
+#[test]
+fn more_trials_than_can_be_counted_are_refused() {
+    let x = || Study::maximize(Space::new().uniform("x", 0.0..1.0), 1).unwrap().progress(false);
+    let none =
+        |_: &mut Trial| -> Result<f64, Box<dyn std::error::Error + Send + Sync>> { panic!("no trial is to run") };
+    let refused = |result: Result<(), Error>| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+        assert!(error.to_string().starts_with("trials: expected a number that fits into memory, found "), "{error}");
+    };
+    for before in [0, 1] {
+        for trials in [usize::MAX, usize::MAX - 1, usize::MAX / 2, 1 << 60] {
+            let mut study = x();
+            study.random(before, |trial| Ok(trial.f64("x"))).unwrap();
+            refused(study.random(trials, none));
+            refused(study.tpe(trials, none));
+            refused(study.successive_halving(trials, Budgets::default(), none));
+            assert_eq!(study.trials().len(), before);
+            study.tpe(2, |trial| Ok(trial.f64("x"))).unwrap();
+            assert_eq!(study.trials().len(), before + 2);
+        }
+        for max in [usize::MAX, 1 << 62, 1 << 45] {
+            for factor in [2, 3] {
+                let mut study = x();
+                study.random(before, |trial| Ok(trial.f64("x"))).unwrap();
+                refused(study.hyperband(Budgets { min: 1, max, factor }, none));
+                assert_eq!(study.trials().len(), before);
+            }
+        }
+    }
+    // A budget may be as large as it likes.
+    let mut study = x();
+    study.hyperband(Budgets { min: usize::MAX / 4, max: usize::MAX, factor: 2 }, |trial| Ok(trial.f64("x"))).unwrap();
+    // A factor that does not grow has no rungs between.
+    assert_eq!(Budgets { min: 1, max: 5, factor: 1 }.rungs(), [1, 5]);
+    assert_eq!(Budgets { min: 0, max: 5, factor: 3 }.rungs(), [0, 5]);
+}

@@ -114,3 +114,44 @@ fn layers_that_do_not_fit_together_are_refused() {
         "a network's inputs (0) and layers (1): expected at least one, found none"
     );
 }
+
+/// What no memory holds is refused before it is asked for.
+#[test]
+fn sizes_beyond_any_memory_are_refused() {
+    for (inputs, outputs) in [(1 << 62, 1), (1, 1 << 62), (1 << 32, 1 << 32), (usize::MAX, usize::MAX)] {
+        let found = format!("{inputs} x {outputs}");
+        let message = format!("shape of the weights: expected a matrix that fits into memory, found {found}");
+        for init in [Init::Zeros, Init::Constant(1.0), Init::He, Init::GlorotUniform] {
+            expect_error!(init.sample::<f32>(inputs, outputs, &mut rng(1)), Invalid, &message);
+            expect_error!(Affine::<f64>::new(inputs, outputs, init, &mut rng(1)), Invalid, &message);
+        }
+        let net = Sequential::<f32>::input(inputs).affine(outputs, Init::He).build(&mut rng(1));
+        expect_error!(net, Invalid, &format!("layer 0, {message}"));
+    }
+    for width in [1 << 62, usize::MAX] {
+        let message = format!("BatchNorm columns: expected a number that fits into memory, found {width}");
+        expect_error!(BatchNorm::<f32>::new(width), Invalid, &message);
+        let net = Sequential::<f32>::input(width).batch_norm().build(&mut rng(1));
+        expect_error!(net, Invalid, &format!("layer 0, {message}"));
+    }
+    for rows in [usize::MAX, usize::MAX / 2, 1 << 60] {
+        let mut net = super::net(4, 3);
+        let trainer = Trainer::new(SoftmaxCrossEntropy, SGD::default()).sampling(Sampling::WithReplacement);
+        let message = format!("batch_size: expected rows that fit into memory, found {rows}");
+        expect_error!(trainer.batch_size(rows).fit(&mut net, &data(12, 4, 3)), Invalid, &message);
+    }
+    // An epoch takes each row once: there is no batch larger than the data.
+    let mut net = super::net(4, 3);
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy, SGD::default()).batch_size(usize::MAX).epochs(2);
+    assert_eq!(trainer.fit(&mut net, &data(12, 4, 3)).unwrap().losses.len(), 2);
+}
+
+/// An epsilon that is 0 or infinite as a number of the layer's type.
+#[test]
+fn an_epsilon_that_the_number_type_does_not_have_is_refused() {
+    for epsilon in [1e-46, 1e39, 0.0, f64::NAN] {
+        let message = format!("BatchNorm epsilon: expected a positive finite value, found {epsilon}");
+        expect_error!(BatchNorm::<f32>::new(2).unwrap().with_epsilon(epsilon), Invalid, &message);
+    }
+    assert_eq!(BatchNorm::<f64>::new(2).unwrap().with_epsilon(1e-46).unwrap().epsilon(), 1e-46);
+}

@@ -203,3 +203,30 @@ fn a_last_step_that_leaves_a_parameter_infinite_is_a_divergence() {
         assert_eq!((history.losses.len(), history.epochs.len()), (1, 1));
     }
 }
+
+/// A schedule that has no rate for a moment: that step is refused, the next one is as if nothing had been.
+#[test]
+fn a_rate_that_is_nan_once_spoils_its_own_step_only() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let run = |bad: usize| {
+        let mut net = net(4, 3);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let rate = move |_| if asked.fetch_add(1, Ordering::Relaxed) == bad { f64::NAN } else { 0.01 };
+        let mut trainer = Trainer::new(SoftmaxCrossEntropy, Adam::default()).schedule(rate);
+        let mut errors = 0;
+        while trainer.updater().steps() < 4 {
+            let before = (bits(&net), trainer.updater().state().clone());
+            if let Err(error) = trainer.step(&mut net, &mut data(6, 4, 3).batches(6).unwrap().next().unwrap()) {
+                let message = "step 3, learning rate of the schedule: expected a finite value of at least 0, found NaN";
+                assert_eq!(error.to_string(), message);
+                assert_eq!((bits(&net), trainer.updater().state().clone()), before);
+                errors += 1;
+            }
+        }
+        (bits(&net), trainer.updater().state().clone(), errors)
+    };
+    let (disturbed, calm) = (run(2), run(usize::MAX));
+    assert_eq!((disturbed.2, calm.2), (1, 0));
+    assert_eq!((disturbed.0, disturbed.1), (calm.0, calm.1));
+}

@@ -64,9 +64,9 @@ pub(crate) fn for_each_block<F: Scalar>(
         if let Some(head) = all.split_off(all.param.as_ptr().align_offset(64)) {
             head.for_each_block(size, count, &pass);
         }
-        threads::parallel_for(std::iter::from_fn(|| all.split_off(GRAIN)), |part| {
-            part.for_each_block(size, count, &pass)
-        });
+        let parts = all.param.len().div_ceil(GRAIN);
+        let parts = std::iter::from_fn(|| all.split_off(GRAIN)).take(parts);
+        threads::parallel_for(parts, |part| part.for_each_block(size, count, &pass));
     }
 }
 
@@ -90,14 +90,19 @@ pub(crate) fn zip_mut<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &m
 /// Rows of a chunk in prediction: its activations stay in the cache.
 pub(crate) const ROW_CHUNK: usize = 256;
 
+/// Numbers in and out from which other threads take chunks. With fewer only wide layers are worth a second thread, and
+/// their products are shared within each chunk.
+const SHARED_ROWS: usize = 16 << 10;
+
 /// Runs `pass(rows, output)` on chunks of rows. The chunks do not depend on the number of threads.
 pub(crate) fn for_each_row_chunk<F: Scalar>(
     rows: &ArrayRef2<F>,
     output: &mut ArrayRef2<F>,
     pass: &(dyn Fn(ArrayView2<'_, F>, ArrayViewMut2<'_, F>) + Sync),
 ) {
+    let numbers = rows.len() + output.len();
     let chunks = rows.axis_chunks_iter(Axis(0), ROW_CHUNK).zip(output.axis_chunks_iter_mut(Axis(0), ROW_CHUNK));
-    if chunks.len() > 1 {
+    if chunks.len() > 1 && numbers >= SHARED_ROWS {
         threads::parallel_for(chunks, |(rows, output)| pass(rows, output));
     } else {
         chunks.for_each(|(rows, output)| pass(rows, output));
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn for_each_row_chunk_passes_every_row_once() {
-        for rows in [0, 1, ROW_CHUNK, ROW_CHUNK + 1, 5 * ROW_CHUNK + 7] {
+        for rows in [0, 1, ROW_CHUNK, ROW_CHUNK + 1, 5 * ROW_CHUNK + 7, SHARED_ROWS / 6, SHARED_ROWS] {
             let input = ndarray::Array2::from_shape_fn((rows, 3), |(i, j)| (3 * i + j) as f64);
             let mut output = ndarray::Array2::zeros((rows, 3));
             for_each_row_chunk(&input, &mut output, &|rows, mut output| output += &rows);

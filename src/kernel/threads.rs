@@ -1,4 +1,9 @@
 //! A parallel for and a join on several threads.
+//!
+//! The threads are helpers of the library's own: at most one fewer than were ever wanted at once, shared by all callers.
+//! A caller does all that no helper has begun, so that it never waits for a thread that waits for another caller, and
+//! goes on alone where the system refuses a thread. Rayon says how many threads a program wants; its global pool is left
+//! to the program.
 
 #[cfg(feature = "parallel")]
 pub(crate) use pooled::join;
@@ -6,20 +11,24 @@ pub(crate) use pooled::join;
 pub(super) use pooled::{count, parallel_for};
 
 #[cfg(feature = "parallel")]
+mod helpers;
+
+#[cfg(feature = "parallel")]
 mod pooled {
     use std::cell::Cell;
-    use std::collections::BTreeMap;
+    use std::num::NonZero;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::{Mutex, PoisonError};
 
-    use rayon::{ThreadPool, ThreadPoolBuilder};
+    use super::helpers::Team;
 
     thread_local! {
         /// Whether this thread runs a task of [`parallel_for`]: a task is not split again.
         static IN_TASK: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Marks this thread as running a task until it is dropped. Guards nest: a task that waits for threads of its own may
-    /// be given another task.
+    /// Marks this thread as running a task until it is dropped. Guards nest: a layer that waits for threads of rayon may be
+    /// given another task of theirs.
     pub(super) struct TaskGuard {
         before: bool,
     }
@@ -36,29 +45,43 @@ mod pooled {
         }
     }
 
-    /// How many threads may share the work of this one: as many as rayon would take, or 1 within a task.
+    /// The most threads that are ever taken, on a machine that has no more processors.
+    const MOST_THREADS: usize = 256;
+
+    /// How many threads may share the work of this one: as many as the pool of rayon has that this thread belongs to, and
+    /// as many as its global pool would have elsewhere, which is not started for that; or 1 within a task.
     pub(crate) fn count() -> usize {
-        if IN_TASK.get() { 1 } else { rayon::current_num_threads() }
+        if IN_TASK.get() {
+            1
+        } else if rayon::current_thread_index().is_some() {
+            rayon::current_num_threads().min(MOST_THREADS)
+        } else {
+            default_count()
+        }
     }
 
-    /// A pool of this many threads, kept from call to call: all but the calling one. One thread more than there are
-    /// processors would slow the others down.
-    fn pool(threads: usize) -> &'static ThreadPool {
-        static POOLS: Mutex<BTreeMap<usize, &ThreadPool>> = Mutex::new(BTreeMap::new());
-        let make = || {
-            let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("gradus {i}")).build();
-            &*Box::leak(Box::new(pool.expect("a thread can be started")))
-        };
-        // A poisoned lock is fine: a pool that could not be made is not in the map.
-        POOLS.lock().unwrap_or_else(PoisonError::into_inner).entry(threads).or_insert_with(make)
+    /// What the variable `RAYON_NUM_THREADS` says where that is a sensible number, else one for every processor.
+    fn default_count() -> usize {
+        static COUNT: AtomicUsize = AtomicUsize::new(0); // not yet known
+        match COUNT.load(Relaxed) {
+            0 => {
+                let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+                let wanted = std::env::var("RAYON_NUM_THREADS").ok().and_then(|value| value.parse().ok());
+                let sensible = 1..=MOST_THREADS.max(processors);
+                let count = wanted.filter(|wanted| sensible.contains(wanted)).unwrap_or(processors);
+                COUNT.store(count, Relaxed);
+                count
+            }
+            count => count,
+        }
     }
 
     /// Calls `work` on every item, on [`count`] threads at most: this one begins at once and the others take items when
-    /// they wake up.
+    /// they wake up. It takes all that they have not begun, and waits for nothing else.
     ///
     /// What an item computes must not depend on the thread that takes it, or when.
     pub(crate) fn parallel_for<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
-        let threads = count();
+        let threads = count().min(items.size_hint().1.unwrap_or(usize::MAX));
         if threads < 2 {
             return items.for_each(work);
         }
@@ -68,10 +91,7 @@ mod pooled {
             let _guard = TaskGuard::begin();
             std::iter::from_fn(take).for_each(&work);
         };
-        pool(threads - 1).in_place_scope(|scope| {
-            (1..threads).for_each(|_| scope.spawn(|_| work()));
-            work();
-        });
+        Team::of_this_process().share(threads - 1, &work, work);
     }
 
     /// Elements from which copying them on another thread pays: some 20 µs from memory, compared with waking the thread.
@@ -80,16 +100,21 @@ mod pooled {
     /// Runs both, at the same time if there is another thread and `aside`, which copies so many `elements`, is worth it;
     /// else `aside` comes last, so that its copy is still in the cache afterwards.
     pub(crate) fn join<T>(elements: usize, aside: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
-        let threads = if elements < PARALLEL_THRESHOLD { 1 } else { count() };
-        if threads < 2 {
+        if elements < PARALLEL_THRESHOLD || count() < 2 {
             let done = work();
             aside();
             return done;
         }
-        pool(threads - 1).in_place_scope(|scope| {
-            scope.spawn(|_| aside());
-            work()
-        })
+        let aside = Mutex::new(Some(aside));
+        let once = || {
+            let aside = aside.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(aside) = aside {
+                aside();
+            }
+        };
+        let done = Team::of_this_process().share(1, &once, work);
+        once(); // unless a helper did
+        done
     }
 }
 

@@ -14,5 +14,6 @@ mod rooms;
 mod save;
 mod search;
 mod search_log;
+mod threads;
 mod training;
 mod types;

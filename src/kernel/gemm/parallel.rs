@@ -23,13 +23,13 @@ pub(super) unsafe fn parallel_gemm<F: Scalar>(level: Level, p: &Problem<F>) {
     // a weight gradient neither operand is the larger one as a rule.
     let by_rows = p.cs_a != 1 || p.n <= FEW_COLUMNS;
     let (length, unit) = if by_rows { (p.m, MIN_ROWS) } else { (p.n, MIN_COLUMNS) };
-    // `count` comes last: the first call starts the threads.
     let pays = p.m.saturating_mul(p.n).saturating_mul(p.k) >= PARALLEL_THRESHOLD && length >= 2 * unit;
-    if !pays || threads::count() < 2 {
+    let threads = if pays { threads::count() } else { 1 };
+    if threads < 2 {
         // SAFETY: the caller's promise.
         return unsafe { gemm(level, p) };
     }
-    let size = length.div_ceil(threads::count()).next_multiple_of(unit);
+    let size = length.div_ceil(threads).next_multiple_of(unit);
     let tasks = (0..length).step_by(size).map(|from| {
         let size = size.min(length - from);
         if by_rows { p.rows(from, size) } else { p.columns(from, size) }

@@ -144,7 +144,7 @@ mod tests {
             [0.0, -0.0, f64::MIN_POSITIVE, f64::MIN_POSITIVE / 3.0, f64::from_bits(1), f64::MAX, f64::EPSILON];
         let decimal = [0.1 + 0.2, 1.0 / 3.0, 1e16, 1e23, 9_007_199_254_740_993.0, 5e-324, f64::INFINITY, f64::NAN];
         // Bit patterns of all exponents, each of the finite ones once.
-        let patterns = (0..2047u64).map(|exponent| f64::from_bits(exponent << 52 | exponent * 0x1_0001_0001));
+        let patterns = (0..2047u64).map(|exponent| f64::from_bits((exponent << 52) | (exponent * 0x1_0001_0001)));
         for value in special.into_iter().chain(decimal).chain(patterns) {
             for value in [value, -value] {
                 let text = serde_json::to_string(&record(value, Some(value))).unwrap();

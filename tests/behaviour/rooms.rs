@@ -9,11 +9,11 @@ const FLOORS: [&[&str]; 9] = [
     &["array", "json", "rng", "scalar"],
     &["history", "kernel"],
     &["error"],
-    &["data", "init", "schedule", "search"],
+    &["data", "init", "schedule"],
     &["layer", "loss", "metric"],
     &["check", "optim", "sequential"],
     &["save"],
-    &["train"],
+    &["search", "train"],
     &["lib"],
 ];
 

@@ -9,7 +9,7 @@
 //! training and test accuracy is narrower after the book's 201 epochs, but so is the net's grasp: its **test accuracy
 //! is lower too** (on MNIST 73 % against 76 %, in every one of ten runs of the book's own code), and stays so. A λ that
 //! wins is smaller and needs longer: 0.003, after 6,000 updates, is ahead of no decay on the test data (on MNIST by
-//! 1.2 points, mean over four seeds; on the embedded digits by 0.9). It was chosen on these same test data, so the gain is a
+//! 1.2 points, mean over four seeds; on the embedded digits by 0.2). It was chosen on these same test data, so the gain is a
 //! little optimistic.
 
 mod support;

@@ -1,6 +1,6 @@
 //! Helpers for matrices in standard (row-major) layout.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2};
 use num_traits::Zero;
 
 /// Makes `buffer` a `(rows, columns)` array, its contents unspecified. Allocates only to grow.
@@ -14,13 +14,13 @@ pub(crate) fn resize<F: Clone + Zero + Default>(buffer: &mut Array2<F>, (rows, c
 
 /// The values of an array in standard layout.
 #[track_caller]
-pub(crate) fn values<F>(array: &Array2<F>) -> &[F] {
+pub(crate) fn values<F>(array: &ArrayRef2<F>) -> &[F] {
     array.as_slice().expect("a layer was given an array that is not in standard layout")
 }
 
 /// The values of an array in standard layout, to change.
 #[track_caller]
-pub(crate) fn values_mut<F>(array: &mut Array2<F>) -> &mut [F] {
+pub(crate) fn values_mut<F>(array: &mut ArrayRef2<F>) -> &mut [F] {
     array.as_slice_mut().expect("a layer was given an array that is not in standard layout")
 }
 

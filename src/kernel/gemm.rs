@@ -77,13 +77,13 @@ use crate::scalar::Scalar;
 /// # Panics
 /// If the shapes do not fit, or `b` or `y` is not in standard layout.
 #[track_caller]
-pub fn affine<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F>, y: &mut Array2<F>) {
+pub fn affine<F: Scalar>(x: &ArrayRef2<F>, w: &ArrayRef2<F>, b: &ArrayRef2<F>, y: &mut Array2<F>) {
     product(x, w, Some(b.as_slice().expect(BIAS_LAYOUT)), y);
 }
 
 /// `x W + b` in a new array.
 #[track_caller]
-pub(crate) fn affine_of<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F>) -> Array2<F> {
+pub(crate) fn affine_of<F: Scalar>(x: &ArrayRef2<F>, w: &ArrayRef2<F>, b: &ArrayRef2<F>) -> Array2<F> {
     let mut y = Array2::uninit((x.nrows(), w.ncols()));
     into(Level::detected(), x, w, Some(b.as_slice().expect(BIAS_LAYOUT)), &mut y);
     // SAFETY: a product writes all of its result.
@@ -105,7 +105,7 @@ pub(crate) fn affine_of<F: Scalar>(x: &ArrayRef2<F>, w: &Array2<F>, b: &Array2<F
 /// # Panics
 /// If the shapes do not fit, or `dw` is not in standard layout.
 #[track_caller]
-pub fn weight_gradient<F: Scalar>(x: &Array2<F>, g: &Array2<F>, dw: &mut Array2<F>) {
+pub fn weight_gradient<F: Scalar>(x: &ArrayRef2<F>, g: &ArrayRef2<F>, dw: &mut Array2<F>) {
     product(&x.t(), g, None, dw);
 }
 
@@ -124,7 +124,7 @@ pub fn weight_gradient<F: Scalar>(x: &Array2<F>, g: &Array2<F>, dw: &mut Array2<
 /// # Panics
 /// If the shapes do not fit, or `dx` is not in standard layout.
 #[track_caller]
-pub fn input_gradient<F: Scalar>(g: &Array2<F>, w: &Array2<F>, dx: &mut Array2<F>) {
+pub fn input_gradient<F: Scalar>(g: &ArrayRef2<F>, w: &ArrayRef2<F>, dx: &mut Array2<F>) {
     product(g, &w.t(), None, dx);
 }
 

@@ -1,6 +1,6 @@
 use std::fmt::{self, Debug};
 
-use ndarray::Array2;
+use ndarray::{ArcArray2, Array2};
 
 use crate::scalar::Scalar;
 
@@ -45,6 +45,7 @@ impl Role {
 /// assert_eq!(slope.grad, array![[0.0]]);
 /// slope.frozen = true;
 /// assert!(!slope.is_trained());
+/// slope.value = array![[0.5]].into();
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct Param<F> {
@@ -53,8 +54,8 @@ pub struct Param<F> {
     pub name: String,
     /// What it is for.
     pub role: Role,
-    /// The value.
-    pub value: Array2<F>,
+    /// The value. Clones of a network share it until one of them changes it: `ndarray` copies on write.
+    pub value: ArcArray2<F>,
     /// What the next step of an [`Updater`](crate::optim::Updater) goes by. Of a trained parameter: dL/d value, of the
     /// value's shape. Of a buffer or counter: the value it has after the step, or no element where it stays as it is.
     pub grad: Array2<F>,
@@ -66,7 +67,7 @@ impl<F: Scalar> Param<F> {
     /// A parameter with a gradient of zeros, or a buffer.
     pub fn new(name: &str, role: Role, value: Array2<F>) -> Self {
         let grad = Array2::zeros(if role.is_trained() { value.dim() } else { (0, 0) });
-        Self { name: name.to_string(), role, value, grad, frozen: false }
+        Self { name: name.to_string(), role, value: value.into_shared(), grad, frozen: false }
     }
 
     /// Whether an optimizer changes it: its role says so and it is not frozen.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayRef2};
 use num_traits::FromBytes;
 use safetensors::Dtype;
 
@@ -156,7 +156,9 @@ pub(super) fn decode<F: Scalar>(
 
 /// Puts every value in its place; they fit, since they were decoded for this network.
 pub(super) fn assign<F: Scalar>(net: &mut Sequential<F>, mut values: BTreeMap<String, Array2<F>>) {
-    net.params_mut(&mut |param| param.value = values.remove(&param.name).expect("a value for each parameter"));
+    net.params_mut(&mut |param| {
+        param.value = values.remove(&param.name).expect("a value for each parameter").into_shared();
+    });
 }
 
 fn kind<F: Scalar>(param: &Param<F>) -> Kind {
@@ -213,7 +215,7 @@ pub(super) fn from_le_bytes<F: Scalar>(bytes: &[u8]) -> Vec<F> {
 
 /// A trained parameter that is not finite makes every prediction NaN, and can only get worse. So do running statistics
 /// that are none. Any other buffer of a layer may be anything: a running minimum starts at infinity.
-fn require_possible<F: Scalar>(role: Role, value: &Array2<F>, source: &str, name: &str) -> Result<(), Error> {
+fn require_possible<F: Scalar>(role: Role, value: &ArrayRef2<F>, source: &str, name: &str) -> Result<(), Error> {
     let (least, expected) = match (role, name.rsplit('.').next()) {
         (Role::Buffer, Some("running_var")) => (F::zero(), "finite numbers of at least 0"),
         (Role::Buffer, Some("running_mean")) => (F::min_value(), "finite numbers"),

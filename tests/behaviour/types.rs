@@ -147,7 +147,8 @@ fn a_net_prints_as_a_table() {
 fn batch_norm_takes_a_batch_of_no_rows() {
     let mut norm = BatchNorm::<f64>::new(3).unwrap();
     assert_eq!(forward(&mut norm, Array2::zeros((0, 3))).dim(), (0, 3));
-    assert_eq!((norm.running_mean.value, norm.running_var.value), (Array2::zeros((1, 3)), Array2::ones((1, 3))));
+    assert_eq!(norm.running_mean.value, Array2::<f64>::zeros((1, 3)));
+    assert_eq!(norm.running_var.value, Array2::<f64>::ones((1, 3)));
 }
 
 /// A batch of one row: no division by zero, y = β, no gradient for what is in front, finite statistics.
@@ -189,4 +190,20 @@ fn frozen_layers_keep_their_values() {
     let before = values(&net);
     trainer.fit(&mut net, &data).unwrap();
     assert!(before.iter().zip(&values(&net)).all(|((_, before), (_, after))| before != after));
+}
+
+/// A clone shares the values of its parameters until one of the two is changed, and then only that one changes.
+#[test]
+fn clones_share_values_until_one_changes() {
+    let mut net = Sequential::<f32>::mlp(8, &[4], 2).build(&mut gradus::rng(1)).unwrap();
+    let clone = net.clone();
+    let values = |net: &Sequential<f32>| {
+        let mut values = Vec::new();
+        net.params(&mut |param| values.push(param.value.clone()));
+        values
+    };
+    let before = values(&net);
+    assert!(before.iter().zip(values(&clone)).all(|(a, b)| a.as_ptr() == b.as_ptr()));
+    net.params_mut(&mut |param| param.value.fill(0.5));
+    assert!(values(&clone) == before && values(&net).iter().all(|value| value.iter().all(|&x| x == 0.5)));
 }

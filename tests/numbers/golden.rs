@@ -2,7 +2,7 @@
 
 use approx::assert_relative_eq;
 use gradus::layer::Param;
-use gradus::ndarray::{Array1, Array2, array};
+use gradus::ndarray::{Array1, Array2, ArrayRef2, array};
 use gradus::prelude::*;
 use serde_json::Value;
 
@@ -55,12 +55,12 @@ impl Case<'_> {
     }
 
     #[track_caller]
-    fn expect<F: Exact>(&self, name: &str, found: &Array2<F>) {
+    fn expect<F: Exact>(&self, name: &str, found: &ArrayRef2<F>) {
         self.expect_within(F::TOLERANCE, name, found);
     }
 
     #[track_caller]
-    fn expect_within<F: Exact>(&self, tolerance: f64, name: &str, found: &Array2<F>) {
+    fn expect_within<F: Exact>(&self, tolerance: f64, name: &str, found: &ArrayRef2<F>) {
         let expected = self.matrix::<f64>(name);
         assert_eq!(found.dim(), expected.dim(), "{}.{name}", self.1);
         for ((place, &a), &b) in found.indexed_iter().zip(&expected) {
@@ -144,7 +144,7 @@ fn batch_norm<F: Exact>(case: &Case) {
     let gamma = case.matrix::<F>("gamma");
     let norm = BatchNorm::<F>::new(gamma.ncols()).unwrap();
     let mut norm = norm.with_epsilon(case.number("eps")).unwrap().with_momentum(case.number("momentum_torch")).unwrap();
-    (norm.gamma.value, norm.beta.value) = (gamma, case.matrix("beta"));
+    (norm.gamma.value, norm.beta.value) = (gamma.into(), case.matrix("beta").into());
     for k in [1, 2] {
         case.expect(&format!("y{k}"), &forward(&mut norm, case.matrix(&format!("x{k}"))));
         case.expect(&format!("dx{k}"), &norm.backward(case.matrix(&format!("dy{k}"))));
@@ -155,7 +155,7 @@ fn batch_norm<F: Exact>(case: &Case) {
     case.expect("running_var_unbiased", &norm.running_var.value);
     assert_eq!(norm.batches.count(), 2);
     case.expect("y_eval_unbiased", &norm.infer(case.matrix("x_eval")));
-    norm.running_var.value = case.matrix("running_var_biased");
+    norm.running_var.value = case.matrix("running_var_biased").into();
     case.expect("y_eval_biased", &norm.infer(case.matrix("x_eval")));
 }
 
@@ -167,7 +167,7 @@ fn batch_norm_of_the_book<F: Exact>(case: &Case) {
     let norm = BatchNorm::<F>::new(gamma.ncols()).unwrap();
     let kept = book.number("momentum");
     let mut norm = norm.with_epsilon(book.number("eps")).unwrap().with_momentum(1.0 - kept).unwrap();
-    (norm.gamma.value, norm.beta.value) = (gamma, case.matrix("beta"));
+    (norm.gamma.value, norm.beta.value) = (gamma.into(), case.matrix("beta").into());
     norm.running_var.value.fill(F::of(book.number("running_var_init")));
     forward(&mut norm, case.matrix("x1"));
     let x = case.matrix::<F>("x2");
@@ -279,8 +279,8 @@ fn build<F: Exact>(case: &Case) -> Sequential<F> {
         if params.has(&format!("gamma{k}")) {
             let norm = BatchNorm::new(sizes[k]).unwrap().with_epsilon(case.number("bn_eps")).unwrap();
             let mut norm = norm.with_momentum(case.number("bn_momentum_torch")).unwrap();
-            norm.gamma.value = params.matrix(&format!("gamma{k}"));
-            norm.beta.value = params.matrix(&format!("beta{k}"));
+            norm.gamma.value = params.matrix(&format!("gamma{k}")).into();
+            norm.beta.value = params.matrix(&format!("beta{k}")).into();
             net = net.layer(norm);
         }
         net = match case.field("activation").0.as_str().unwrap() {

@@ -3,7 +3,7 @@
 use gradus::Builder;
 use gradus::check::{self, Report};
 use gradus::layer::Param;
-use gradus::ndarray::{Array2, ShapeBuilder, array};
+use gradus::ndarray::{ArcArray2, Array2, ShapeBuilder, array};
 use gradus::prelude::*;
 use gradus::rand::{Rng, RngExt};
 
@@ -26,7 +26,7 @@ fn expect_right(what: &str, report: &Report) {
 fn built_in() -> Vec<Box<dyn Layer<f64>>> {
     let mut rng = rng(5);
     let mut norm = BatchNorm::new(4).unwrap();
-    (norm.gamma.value, norm.beta.value) = (random(1, 4, &mut rng), random(1, 4, &mut rng));
+    (norm.gamma.value, norm.beta.value) = (random(1, 4, &mut rng).into(), random(1, 4, &mut rng).into());
     let inner = Sequential::input(4).affine(6, Init::He).batch_norm().tanh().dropout(0.3).affine(2, Init::Xavier);
     vec![
         Box::new(Affine::new(4, 3, Init::He, &mut rng).unwrap()),
@@ -100,7 +100,7 @@ fn a_whole_net_is_right_and_left_as_it_was() {
     assert_eq!(check::gradients(&net, &SoftmaxCrossEntropy, &x, &targets), report);
 }
 
-fn values(net: &Sequential<f64>) -> Vec<Array2<f64>> {
+fn values(net: &Sequential<f64>) -> Vec<ArcArray2<f64>> {
     let mut values = Vec::new();
     net.params(&mut |param| values.push(param.value.clone()));
     values

@@ -2,7 +2,7 @@
 //! so that a result of zeros, or off by a factor of √2 or 2, fails by far; the seeds are fixed.
 
 use approx::{abs_diff_eq, assert_abs_diff_eq, assert_relative_eq};
-use gradus::ndarray::Array2;
+use gradus::ndarray::{Array2, ArrayRef2};
 use gradus::prelude::*;
 
 use crate::support::forward;
@@ -16,7 +16,7 @@ fn limits(n: usize, std: f64, kurtosis: f64) -> (f64, f64) {
     (5.0 * std / n.sqrt(), 5.0 * ((kurtosis - 1.0) / (4.0 * n)).sqrt())
 }
 
-fn moments<F: Scalar>(values: &Array2<F>) -> (f64, f64, f64) {
+fn moments<F: Scalar>(values: &ArrayRef2<F>) -> (f64, f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().map(|x| x.as_f64()).sum::<f64>() / n;
     let moment = |power| values.iter().map(|x| (x.as_f64() - mean).powi(power)).sum::<f64>() / n;

@@ -70,6 +70,13 @@ pub trait Loss<F: Scalar>: Debug + Send + Sync {
         self.value_and_grad(output.clone(), targets).0
     }
 
+    /// What L, a mean over the rows of a batch, was divided by: the number of rows.
+    ///
+    /// The loss of a batch in parts is the mean of their losses, each counted by its weight; so is its gradient.
+    fn weight(&self, targets: &Targets<F>) -> f64 {
+        targets.len() as f64
+    }
+
     /// Why an output of this width cannot be compared with these targets.
     ///
     /// # Errors
@@ -115,6 +122,9 @@ macro_rules! forward {
             }
             fn value_and_grad(&self, output: Array2<F>, targets: &Targets<F>) -> (f64, Array2<F>) {
                 (**self).value_and_grad(output, targets)
+            }
+            fn weight(&self, targets: &Targets<F>) -> f64 {
+                (**self).weight(targets)
             }
             fn check(&self, width: usize, targets: &Targets<F>) -> Result<(), Error> {
                 (**self).check(width, targets)

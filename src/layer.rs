@@ -1,4 +1,5 @@
-//! What a network is made of: the trait [`Layer`] and the six layers of the book's chapter 6 (sections 6.2 to 6.4).
+//! What a network is made of: the trait [`Layer`], the six layers of the book's chapter 6 (sections 6.2 to 6.4) and what
+//! came after them.
 //!
 //! ```
 //! use gradus::layer::{Affine, Layer};
@@ -26,7 +27,7 @@ use crate::array::short_type_name;
 use crate::error::Error;
 use crate::scalar::Scalar;
 
-pub use activation::{ReLU, Sigmoid, Tanh};
+pub use activation::{ELU, GELU, GELUForm, LeakyReLU, PReLU, ReLU, SiLU, Sigmoid, Softplus, Tanh};
 pub use affine::Affine;
 pub use batch_norm::BatchNorm;
 pub use dropout::{Dropout, DropoutForm};

@@ -46,7 +46,7 @@ pub trait Scalar:
     /// This value, exactly.
     fn as_f64(self) -> f64;
 
-    // What `exp`, `sigmoid` and `tanh` of `kernel` need of the type: eˣ = 2ⁿ eʳ, n = round(x / ln 2).
+    // What the functions of `kernel` need of the type: eˣ = 2ⁿ eʳ, n = round(x / ln 2).
     /// Below the first, eˣ is 0; above the second, it is infinite.
     #[doc(hidden)]
     const EXP_RANGE: (Self, Self);
@@ -65,6 +65,21 @@ pub trait Scalar:
     /// 2ⁿ as a product of two factors that never overflow, n in the low bits of `rounded`.
     #[doc(hidden)]
     fn power_of_two_factors(rounded: Self) -> (Self, Self);
+    /// p(w), so that artanh s = s + s w p(w), w = s², for |s| ≤ 3 - 2√2.
+    #[doc(hidden)]
+    fn artanh_polynomial(w: Self) -> Self;
+    /// 2ᵖ + 1, p half the number of bits: splits a number into two whose products are exact.
+    #[doc(hidden)]
+    const SPLITTER: Self;
+    /// From here on Φ(-a) is 0.
+    #[doc(hidden)]
+    const NORMAL_RANGE: Self;
+    /// k of [`normal_polynomial`](Self::normal_polynomial).
+    #[doc(hidden)]
+    const NORMAL_CENTRE: Self;
+    /// p(t), so that Φ(-a) = e^(-a²/2) p(t) / (1 + 0.8 a), t = (a - k) / (a + k), for 0 ≤ a ≤ `NORMAL_RANGE`.
+    #[doc(hidden)]
+    fn normal_polynomial(t: Self) -> Self;
 }
 
 /// The polynomial with these coefficients, lowest first.
@@ -73,7 +88,8 @@ macro_rules! horner {
     ($x:ident, $c:literal, $($rest:literal),+) => { $c + $x * horner!($x, $($rest),+) };
 }
 
-// The coefficients interpolate (eʳ - 1 - r) / r² at Chebyshev points; largest error of r² q(r): 2⁻³².
+// The coefficients interpolate at Chebyshev points: (eʳ - 1 - r) / r², largest error of r² q(r): 2⁻³²; the others relative
+// to the whole: artanh 2⁻²⁸, Φ 2⁻²⁹.
 impl Scalar for f32 {
     #[inline(always)]
     fn of(x: f64) -> Self {
@@ -99,9 +115,36 @@ impl Scalar for f32 {
         let half = n >> 1;
         (f32::from_bits(half << 23), f32::from_bits((n.wrapping_sub(half)) << 23))
     }
+
+    #[inline(always)]
+    fn artanh_polynomial(w: f32) -> f32 {
+        horner!(w, 0.333_333_43, 0.199_943_8, 0.147_904_93)
+    }
+
+    const SPLITTER: f32 = 4097.0;
+    const NORMAL_RANGE: f32 = 14.5;
+    const NORMAL_CENTRE: f32 = 4.0;
+
+    #[inline(always)]
+    fn normal_polynomial(t: f32) -> f32 {
+        horner!(
+            t,
+            0.396_524_7,
+            -0.111_442_32,
+            0.036_075_555,
+            0.008_538_6,
+            -0.019_585_181,
+            0.012_652_650_5,
+            -0.003_901_054,
+            -0.000_110_611_43,
+            0.000_518_194_9,
+            -6.383_667e-5,
+            -5.772_685e-5
+        )
+    }
 }
 
-// As above; largest error of r² q(r): 2⁻⁵⁶·¹.
+// As above; largest errors 2⁻⁵⁶·¹, 2⁻⁵⁷·⁵, 2⁻⁵⁷·⁷.
 impl Scalar for f64 {
     #[inline(always)]
     fn of(x: f64) -> Self {
@@ -138,5 +181,53 @@ impl Scalar for f64 {
         let n = rounded.to_bits().wrapping_sub(Self::ROUND_TO_INTEGER.to_bits() - 2 * 1023);
         let half = n >> 1;
         (f64::from_bits(half << 52), f64::from_bits((n.wrapping_sub(half)) << 52))
+    }
+
+    #[inline(always)]
+    fn artanh_polynomial(w: f64) -> f64 {
+        horner!(
+            w,
+            0.333_333_333_333_333_5,
+            0.199_999_999_999_494_44,
+            0.142_857_143_131_269_18,
+            0.111_111_055_446_897_48,
+            0.090_914_462_162_684_35,
+            0.076_658_058_610_275_04,
+            0.073_089_035_767_086_63
+        )
+    }
+
+    const SPLITTER: f64 = 134_217_729.0;
+    const NORMAL_RANGE: f64 = 38.6;
+    const NORMAL_CENTRE: f64 = 6.0;
+
+    #[inline(always)]
+    fn normal_polynomial(t: f64) -> f64 {
+        horner!(
+            t,
+            0.375_720_023_081_791_7,
+            -0.092_659_636_536_020_37,
+            0.053_015_438_340_038_02,
+            -0.019_879_917_383_514_52,
+            -0.001_548_583_338_804_105_3,
+            0.011_063_065_685_136_654,
+            -0.012_015_647_580_412_23,
+            0.008_828_204_136_729_061,
+            -0.004_964_269_934_487_234_4,
+            0.002_145_833_985_346_362,
+            -0.000_659_121_144_279_003_5,
+            9.806_655_414_097_062e-5,
+            2.613_404_056_875_66e-5,
+            -1.998_555_090_655_456e-5,
+            3.625_300_345_496_535_5e-6,
+            1.283_695_386_953_635e-6,
+            -7.769_185_209_460_457e-7,
+            1.211_156_459_660_711_7e-8,
+            1.009_843_004_577_444_3e-7,
+            -1.696_597_840_553_004_4e-8,
+            -1.188_689_323_345_684_5e-8,
+            2.436_433_702_599_663_6e-9,
+            1.224_670_750_408_455_9e-9
+        )
     }
 }

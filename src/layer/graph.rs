@@ -45,7 +45,7 @@ pub struct Graph<F> {
 pub struct Node {
     /// The operator's name in the standard set.
     pub operator: String,
-    /// Names of constants, its inputs from the second on.
+    /// Its inputs from the second on: names of constants, or of what an earlier node gives, [`Graph::value`].
     pub constants: Vec<String>,
     /// Names and values of its attributes.
     pub attributes: Vec<(String, Attribute)>,
@@ -101,6 +101,26 @@ impl<F: Scalar> Graph<F> {
     fn add(&mut self, name: String, shape: Vec<usize>, values: Vec<F>) -> String {
         self.constants.push(Constant { name: name.clone(), shape, values });
         name
+    }
+
+    /// The name of what the last node gives (of the network's input, where there is none): for an operator further on that
+    /// takes it once more.
+    ///
+    /// ```
+    /// // x σ(x)
+    /// let mut graph = gradus::layer::Graph::<f32>::default();
+    /// let x = graph.value();
+    /// graph.node("Sigmoid", &[], &[]);
+    /// graph.node("Mul", &[x], &[]);
+    /// assert_eq!(graph.nodes[1].constants, ["input"]);
+    /// ```
+    pub fn value(&self) -> String {
+        self.value_before(self.nodes.len())
+    }
+
+    /// The name of what node `i` takes first.
+    pub(crate) fn value_before(&self, i: usize) -> String {
+        i.checked_sub(1).map_or_else(|| "input".into(), |last| format!("{last}_{}_output", self.nodes[last].operator))
     }
 
     /// Adds an operator of the standard set: it takes what the node before gives, then the constants.

@@ -7,6 +7,9 @@
 //! |---|---|
 //! | [`Affine`](crate::layer::Affine) | Gemm |
 //! | [`ReLU`](crate::layer::ReLU), [`Sigmoid`](crate::layer::Sigmoid), [`Tanh`](crate::layer::Tanh) | Relu, Sigmoid, Tanh |
+//! | [`LeakyReLU`](crate::layer::LeakyReLU), [`PReLU`](crate::layer::PReLU) | PRelu |
+//! | [`ELU`](crate::layer::ELU), [`Softplus`](crate::layer::Softplus) | Elu; Softplus between a Mul and a Div by β |
+//! | [`SiLU`](crate::layer::SiLU), [`GELU`](crate::layer::GELU) | Sigmoid and Mul; Erf or Tanh and what belongs to it |
 //! | [`BatchNorm`](crate::layer::BatchNorm) | BatchNormalization, with the running statistics (in `f64` the variance holds what ε, an `f32` there, lacks) |
 //! | [`Dropout`](crate::layer::Dropout) | none; in the book's form a Mul by `1 - ratio` |
 //! | [`Sequential`] | those of its layers |
@@ -74,14 +77,12 @@ fn encode<F: Scalar>(net: &Sequential<F>, mut graph: Graph<F>) -> Result<Vec<u8>
         return problem(format!("two parameters are called {}", twice[0]));
     }
     let last = graph.nodes.len() - 1;
-    let name = |i: usize| format!("{i}_{}", graph.nodes[i].operator);
-    let output = |i: usize| if i == last { "output".to_string() } else { format!("{}_output", name(i)) };
     let node = |(i, node): (usize, &Node)| {
-        let input = if i == 0 { "input".to_string() } else { output(i - 1) };
+        let output = if i == last { "output".to_string() } else { graph.value_before(i + 1) };
         proto::Node {
-            input: [&[input], &node.constants[..]].concat(),
-            output: vec![output(i)],
-            name: name(i),
+            input: [&[graph.value_before(i)], &node.constants[..]].concat(),
+            output: vec![output],
+            name: format!("{i}_{}", node.operator),
             op_type: node.operator.clone(),
             attribute: node.attributes.iter().map(|(name, value)| attribute(name, *value)).collect(),
         }

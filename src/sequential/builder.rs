@@ -5,7 +5,10 @@ use rand::Rng;
 use super::Sequential;
 use crate::error::Error;
 use crate::init::Init;
-use crate::layer::{Affine, BatchNorm, Dropout, DropoutForm, Layer, ReLU, Sigmoid, Tanh};
+use crate::layer::{
+    Affine, BatchNorm, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LeakyReLU, PReLU, ReLU, SiLU, Sigmoid,
+    Softplus, Tanh,
+};
 use crate::scalar::Scalar;
 
 /// Makes a layer, given the width before it and the network's generator.
@@ -65,6 +68,46 @@ impl<F: Scalar> Builder<F> {
     /// A [`Tanh`] layer.
     pub fn tanh(self) -> Self {
         self.layer(Tanh::new())
+    }
+
+    /// A [`LeakyReLU`] layer with this slope below 0.
+    pub fn leaky_relu(self, negative_slope: f64) -> Self {
+        self.make(move |_, _| LeakyReLU::new(negative_slope))
+    }
+
+    /// A [`PReLU`] layer with one slope for all columns.
+    pub fn prelu(self) -> Self {
+        self.layer(PReLU::new())
+    }
+
+    /// A [`PReLU`] layer with a slope for each column.
+    pub fn prelu_per_column(self) -> Self {
+        self.make(|width, _| PReLU::per_column(width))
+    }
+
+    /// An [`ELU`] layer with this α.
+    pub fn elu(self, alpha: f64) -> Self {
+        self.make(move |_, _| ELU::new(alpha))
+    }
+
+    /// A [`GELU`] layer, as it is defined.
+    pub fn gelu(self) -> Self {
+        self.gelu_with(GELUForm::Erf)
+    }
+
+    /// A [`GELU`] layer in the form asked for.
+    pub fn gelu_with(self, form: GELUForm) -> Self {
+        self.layer(GELU::with_form(form))
+    }
+
+    /// A [`SiLU`] layer.
+    pub fn silu(self) -> Self {
+        self.layer(SiLU::new())
+    }
+
+    /// A [`Softplus`] layer with this β.
+    pub fn softplus(self, beta: f64) -> Self {
+        self.make(move |_, _| Softplus::new(beta))
     }
 
     /// A layer of your own, or a whole network.

@@ -26,6 +26,13 @@ fn values_are_sent_shared_cloned_and_printed() {
     value::<ReLU>();
     value::<Sigmoid>();
     value::<Tanh>();
+    value::<LeakyReLU>();
+    value::<PReLU>();
+    value::<ELU>();
+    value::<GELU>();
+    value::<GELUForm>();
+    value::<SiLU>();
+    value::<Softplus>();
     value::<Param<f32>>();
     value::<Role>();
     value::<Init>();

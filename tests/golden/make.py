@@ -33,6 +33,8 @@ INPUTS = {
     "relu": ["x", "dy"],
     "sigmoid": ["x", "dy"],
     "tanh": ["x", "dy"],
+    "activation": ["function", "hyper", "x", "dy"],
+    "prelu": ["x", "a", "dy"],
     "batchnorm": ["gamma", "beta", "eps", "momentum_torch", "running_mean_init", "running_var_init"]
     + ["x1", "dy1", "x2", "dy2", "x_eval", "dy_eval", ("book", ["eps", "momentum", "running_var_init"])],
     "softmax_ce": ["logits", "labels"],
@@ -81,6 +83,12 @@ def activation(case, function):
     x = leaf(case["x"])
     y = function(x)
     return {"y": y, **backward(y, case["dy"], dx=x)}
+
+
+def prelu(case):
+    x, a = leaf(case["x"]), leaf(case["a"])
+    y = functional.prelu(x, a)
+    return {"y": y, **backward(y, case["dy"], dx=x, da=a)}
 
 
 def batchnorm(case):
@@ -462,6 +470,8 @@ PROGRAMS = {
     "relu": lambda case: activation(case, torch.relu),
     "sigmoid": lambda case: activation(case, torch.sigmoid),
     "tanh": lambda case: activation(case, torch.tanh),
+    "activation": lambda case: activation(case, lambda x: getattr(functional, case["function"])(x, **case["hyper"])),
+    "prelu": prelu,
     "batchnorm": batchnorm,
     "softmax_ce": softmax_ce,
     "mse": mse,

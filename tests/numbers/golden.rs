@@ -37,6 +37,10 @@ impl Case<'_> {
         self.0.get(name).is_some()
     }
 
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap()
+    }
+
     fn number(&self, name: &str) -> f64 {
         self.field(name).0.as_f64().unwrap()
     }
@@ -86,12 +90,12 @@ fn each(file: &str, check: impl Fn(&Case, &str)) -> usize {
 
 #[test]
 fn layers_and_losses_in_f64_are_those_of_pytorch() {
-    assert_eq!(each(LAYERS, layer::<f64>), 15);
+    assert_eq!(each(LAYERS, layer::<f64>), 32);
 }
 
 #[test]
 fn layers_and_losses_in_f32_are_those_of_pytorch() {
-    assert_eq!(each(LAYERS, layer::<f32>), 15);
+    assert_eq!(each(LAYERS, layer::<f32>), 32);
 }
 
 #[test]
@@ -110,6 +114,8 @@ fn layer<F: Exact>(case: &Case, kind: &str) {
         "relu" => element_wise(case, ReLU::<F>::new()),
         "sigmoid" => element_wise(case, Sigmoid::<F>::new()),
         "tanh" => element_wise(case, Tanh::<F>::new()),
+        "activation" => activation::<F>(case),
+        "prelu" => prelu::<F>(case),
         "batchnorm" => {
             batch_norm::<F>(case);
             batch_norm_of_the_book::<F>(case);
@@ -138,6 +144,31 @@ fn element_wise<F: Exact>(case: &Case, mut layer: impl Layer<F>) {
     case.expect("y", &layer.infer(case.matrix("x")));
     case.expect("y", &forward(&mut layer, case.matrix("x")));
     case.expect("dx", &layer.backward(case.matrix("dy")));
+}
+
+fn activation<F: Exact>(case: &Case) {
+    let hyper = case.field("hyper");
+    match case.text("function") {
+        "leaky_relu" => element_wise(case, LeakyReLU::<F>::new(hyper.number("negative_slope")).unwrap()),
+        "elu" => element_wise(case, ELU::<F>::new(hyper.number("alpha")).unwrap()),
+        "gelu" => {
+            let form = if hyper.text("approximate") == "tanh" { GELUForm::Tanh } else { GELUForm::Erf };
+            element_wise(case, GELU::<F>::with_form(form));
+        }
+        "silu" => element_wise(case, SiLU::<F>::new()),
+        "softplus" => element_wise(case, Softplus::<F>::new(hyper.number("beta")).unwrap()),
+        function => panic!("{function} is not tested"),
+    }
+}
+
+fn prelu<F: Exact>(case: &Case) {
+    let slopes = case.matrix::<F>("a");
+    let mut layer = if slopes.len() == 1 { PReLU::new() } else { PReLU::per_column(slopes.len()).unwrap() };
+    layer.weight.value = slopes.into();
+    case.expect("y", &layer.infer(case.matrix("x")));
+    case.expect("y", &forward(&mut layer, case.matrix("x")));
+    case.expect("dx", &layer.backward(case.matrix("dy")));
+    case.expect("da", &layer.weight.grad);
 }
 
 fn batch_norm<F: Exact>(case: &Case) {

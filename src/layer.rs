@@ -14,6 +14,7 @@
 mod activation;
 mod affine;
 mod batch_norm;
+mod description;
 mod dropout;
 mod graph;
 mod param;
@@ -30,6 +31,7 @@ use crate::scalar::Scalar;
 pub use activation::{ELU, GELU, GELUForm, LeakyReLU, PReLU, ReLU, SiLU, Sigmoid, Softplus, Tanh};
 pub use affine::Affine;
 pub use batch_norm::BatchNorm;
+pub use description::Description;
 pub use dropout::{Dropout, DropoutForm};
 pub use graph::{Attribute, Constant, Graph, Node};
 pub(crate) use param::parts;
@@ -140,6 +142,15 @@ pub trait Layer<F: Scalar>: CloneLayer<F> + Debug + Send + Sync {
         Err(Error::layer(self.name(), "it cannot be exported, since it does not implement `Layer::export`"))
     }
 
+    /// The layer as data, its kind and its settings, from which [`Sequential::open`](crate::Sequential::open) makes it
+    /// again; see [`Description`].
+    ///
+    /// # Errors
+    /// [`Error::Layer`] where a layer cannot be described: always, unless it has a body of its own.
+    fn describe(&self) -> Result<Description, Error> {
+        Err(Error::layer(self.name(), "it cannot be described, since it does not implement `Layer::describe`"))
+    }
+
     /// What tables, errors and saved files call the layer.
     fn name(&self) -> String {
         short_type_name::<Self>()
@@ -240,6 +251,9 @@ impl<F: Scalar> Layer<F> for Box<dyn Layer<F>> {
     }
     fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
         (**self).export(graph)
+    }
+    fn describe(&self) -> Result<Description, Error> {
+        (**self).describe()
     }
     fn name(&self) -> String {
         (**self).name()

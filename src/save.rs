@@ -19,15 +19,20 @@
 //! | any other role, a row `(1, n)` | `(n)` |
 //! | [`Role::Counter`](crate::layer::Role::Counter) | a whole number, `I64`, without dimensions |
 //!
-//! The architecture is code: loading fills a network that was built, all of it or nothing.
+//! The file also says how its network is made: [`Sequential::open`](crate::Sequential::open) makes it again, with layers of
+//! your own by a [`Registry`]. Loading fills a network that was built, all of it or nothing; that is the way of PyTorch's
+//! files, which do not say it.
 
 mod container;
 mod file;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+mod open;
+mod registry;
 mod run;
 mod weights;
 
 pub(crate) use container::Reader;
 pub(crate) use file::{open, require_regular, sync_directory_of};
+pub use registry::{Described, Registry};
 pub(crate) use run::{Checkpoint, Loaded, other_setting};

@@ -12,7 +12,7 @@ use ndarray::{Array2, ArrayRef2};
 use crate::array::standard;
 use crate::error::Error;
 use crate::init::Init;
-use crate::layer::{Graph, Layer, Param, Pass, expect_inputs};
+use crate::layer::{Description, Graph, Layer, Param, Pass, expect_inputs};
 use crate::scalar::Scalar;
 
 pub use builder::Builder;
@@ -199,21 +199,32 @@ impl<F: Scalar> Layer<F> for Sequential<F> {
     }
 
     fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
-        self.layers.iter().enumerate().try_for_each(|(i, layer)| {
-            layer.export(graph).map_err(|error| match error {
-                // A layer inside a layer already has its place: `layer 1 (ReLU)` becomes `layer 2.1 (ReLU)`.
-                Error::Layer { layer, problem } => match layer.strip_prefix("layer ") {
-                    Some(inner) => Error::layer(format!("layer {i}.{inner}"), problem),
-                    None => Error::layer(format!("layer {i} ({layer})"), problem),
-                },
-                other => other,
-            })
-        })
+        let mut layers = self.layers.iter().enumerate();
+        layers.try_for_each(|(i, layer)| layer.export(graph).map_err(|error| at_place(i, error)))
+    }
+
+    fn describe(&self) -> Result<Description, Error> {
+        let layers = self.layers.iter().enumerate();
+        let layers = layers.map(|(i, layer)| layer.describe().map_err(|error| at_place(i, error)));
+        let description = Description::new("Sequential").with("inputs", self.input);
+        Ok(Description { layers: layers.collect::<Result<_, _>>()?, ..description })
     }
 
     /// What is inside too: a saved file tells a network of nested ones from another by it.
     fn name(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+/// The error of layer `i` with its place. A layer inside a layer already has one: `layer 1 (ReLU)` becomes
+/// `layer 2.1 (ReLU)`.
+fn at_place(i: usize, error: Error) -> Error {
+    match error {
+        Error::Layer { layer, problem } => match layer.strip_prefix("layer ") {
+            Some(inner) => Error::layer(format!("layer {i}.{inner}"), problem),
+            None => Error::layer(format!("layer {i} ({layer})"), problem),
+        },
+        other => other,
     }
 }
 

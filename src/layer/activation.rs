@@ -12,7 +12,7 @@ mod tanh;
 
 use ndarray::Array2;
 
-use super::{Graph, expect_shape};
+use super::{Description, Graph, expect_shape};
 use crate::array::{resize, values_mut};
 use crate::kernel;
 use crate::scalar::Scalar;
@@ -34,6 +34,9 @@ trait Activation<F: Scalar> {
 
     /// The same as operators of the standard set.
     fn operators(&self, graph: &mut Graph<F>);
+
+    /// Its kind and its settings.
+    fn description(&self) -> Description;
 }
 
 /// Writes `Layer` for an [`Activation`] whose field `slope` is a [`Slope`].
@@ -67,6 +70,10 @@ macro_rules! element_wise {
             fn export(&self, graph: &mut $crate::layer::Graph<F>) -> Result<(), $crate::Error> {
                 self.operators(graph);
                 Ok(())
+            }
+
+            fn describe(&self) -> Result<$crate::layer::Description, $crate::Error> {
+                Ok(self.description())
             }
         }
     };

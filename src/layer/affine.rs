@@ -1,7 +1,7 @@
 use ndarray::{Array1, Array2, ArrayRef2, Axis};
 use rand::Rng;
 
-use super::{Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
+use super::{Description, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
 use crate::array::{resize, standard};
 use crate::error::Error;
 use crate::init::Init;
@@ -147,5 +147,9 @@ impl<F: Scalar> Layer<F> for Affine<F> {
         let constants = [graph.parameter(&self.weight), graph.parameter(&self.bias)];
         graph.node("Gemm", &constants, &[]);
         Ok(())
+    }
+
+    fn describe(&self) -> Result<Description, Error> {
+        Ok(Description::new("Affine"))
     }
 }

@@ -1,6 +1,7 @@
 use ndarray::Array2;
 
-use super::{Attribute, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape, parts};
+use super::{Attribute, Description, Graph, Layer, Param, Pass, Role};
+use super::{expect_columns, expect_inputs, expect_shape, parts};
 use crate::array::{fits, resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
@@ -253,5 +254,10 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         let constants = parameters.map(|param| graph.parameter(param));
         graph.node("BatchNormalization", &constants, &[("epsilon", Attribute::Float(attribute))]);
         Ok(())
+    }
+
+    fn describe(&self) -> Result<Description, Error> {
+        let (epsilon, momentum) = (self.epsilon.as_f64(), self.momentum.as_f64());
+        Ok(Description::new("BatchNorm").with("epsilon", epsilon).with("momentum", momentum))
     }
 }

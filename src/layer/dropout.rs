@@ -2,7 +2,7 @@ use ndarray::Array2;
 use rand::Rng;
 
 use super::activation::Slope;
-use super::{Graph, Layer, Pass};
+use super::{Description, Graph, Layer, Pass};
 use crate::array::values_mut;
 use crate::error::{Error, require};
 use crate::kernel;
@@ -125,5 +125,9 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
             graph.node("Mul", &[keep], &[]);
         }
         Ok(())
+    }
+
+    fn describe(&self) -> Result<Description, Error> {
+        Ok(Description::new("Dropout").with("ratio", self.ratio).with_form(self.form))
     }
 }

@@ -80,7 +80,7 @@ impl<F: Scalar> Sequential<F> {
         self.fill(Reader::parse(bytes, "the bytes")?)
     }
 
-    fn fill(&mut self, reader: Reader<'_>) -> Result<(), Error> {
+    pub(super) fn fill(&mut self, reader: Reader<'_>) -> Result<(), Error> {
         check_metadata(self, &reader)?;
         let source = reader.source().to_string();
         let is_checkpoint = reader.metadata(super::run::RUN).is_some();
@@ -94,6 +94,7 @@ impl<F: Scalar> Sequential<F> {
 /// Who wrote the file, and for which network. `format` is what PyTorch's own tools write and look for.
 pub(super) fn metadata<F: Scalar>(net: &Sequential<F>) -> BTreeMap<String, String> {
     let entries = [
+        super::open::metadata(net),
         ("format", "pt".to_string()),
         ("gradus.format", FORMAT.to_string()),
         ("gradus.version", env!("CARGO_PKG_VERSION").to_string()),

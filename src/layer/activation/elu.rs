@@ -1,7 +1,7 @@
 use super::{Activation, Slope, element_wise};
 use crate::error::{Error, require};
 use crate::kernel;
-use crate::layer::{Attribute, Graph};
+use crate::layer::{Attribute, Description, Graph};
 use crate::scalar::Scalar;
 
 /// The exponential linear unit, `y = x` where `x > 0`, else `y = α (eˣ - 1)`; `dy/dx = 1` and `α eˣ`.
@@ -51,6 +51,10 @@ impl<F: Scalar> Activation<F> for ELU<F> {
 
     fn operators(&self, graph: &mut Graph<F>) {
         graph.node("Elu", &[], &[("alpha", Attribute::Float(self.alpha.as_f64() as f32))]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("ELU").with("alpha", self.alpha.as_f64())
     }
 }
 

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use super::{Slope, apply};
 use crate::error::Error;
 use crate::kernel;
-use crate::layer::{Graph, Layer, Pass};
+use crate::layer::{Description, Graph, Layer, Pass};
 use crate::scalar::Scalar;
 
 /// Which of its two forms a [`GELU`] has.
@@ -111,6 +111,10 @@ impl<F: Scalar> Layer<F> for GELU<F> {
         graph.node("Mul", &[half], &[]);
         graph.node("Mul", &[x], &[]);
         Ok(())
+    }
+
+    fn describe(&self) -> Result<Description, Error> {
+        Ok(Description::new("GELU").with_form(self.form))
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{Activation, Slope, element_wise};
 use crate::error::{Error, require};
-use crate::layer::Graph;
+use crate::layer::{Description, Graph};
 use crate::scalar::Scalar;
 
 /// The leaky rectified linear unit, `y = x` where `x > 0`, else `y = a x`; `dy/dx = 1` and `a` (a at 0 itself).
@@ -52,6 +52,10 @@ impl<F: Scalar> Activation<F> for LeakyReLU<F> {
     fn operators(&self, graph: &mut Graph<F>) {
         let a = graph.constant(&[1], &[self.negative_slope]);
         graph.node("PRelu", &[a], &[]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("LeakyReLU").with("negative_slope", self.negative_slope.as_f64())
     }
 }
 

@@ -3,7 +3,7 @@ use ndarray::Array2;
 use crate::array::{fits, resize, values, values_mut};
 use crate::error::{Error, require};
 use crate::kernel;
-use crate::layer::{Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
+use crate::layer::{Description, Graph, Layer, Param, Pass, Role, expect_columns, expect_inputs, expect_shape};
 use crate::scalar::Scalar;
 
 /// The parametric rectified linear unit, `y = x` where `x > 0`, else `y = a x` with a learned slope a: one for all, or one
@@ -156,5 +156,9 @@ impl<F: Scalar> Layer<F> for PReLU<F> {
         let slopes = graph.parameter(&self.weight);
         graph.node("PRelu", &[slopes], &[]);
         Ok(())
+    }
+
+    fn describe(&self) -> Result<Description, Error> {
+        Ok(Description::new("PReLU"))
     }
 }

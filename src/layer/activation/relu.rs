@@ -1,5 +1,5 @@
 use super::{Activation, Slope, element_wise};
-use crate::layer::Graph;
+use crate::layer::{Description, Graph};
 use crate::scalar::Scalar;
 
 /// The rectified linear unit, `y = max(x, 0)`; `dy/dx = 1` where `x > 0`, else 0 (also at 0 itself).
@@ -32,6 +32,10 @@ impl<F: Scalar> Activation<F> for ReLU<F> {
 
     fn operators(&self, graph: &mut Graph<F>) {
         graph.node("Relu", &[], &[]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("ReLU")
     }
 }
 

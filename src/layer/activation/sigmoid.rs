@@ -1,6 +1,6 @@
 use super::{Activation, Slope, element_wise};
 use crate::kernel;
-use crate::layer::Graph;
+use crate::layer::{Description, Graph};
 use crate::scalar::Scalar;
 
 /// The logistic sigmoid, `y = 1 / (1 + e⁻ˣ)`; `dy/dx = y (1 - y)`.
@@ -35,6 +35,10 @@ impl<F: Scalar> Activation<F> for Sigmoid<F> {
 
     fn operators(&self, graph: &mut Graph<F>) {
         graph.node("Sigmoid", &[], &[]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("Sigmoid")
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{Activation, Slope, element_wise};
 use crate::kernel;
-use crate::layer::Graph;
+use crate::layer::{Description, Graph};
 use crate::scalar::Scalar;
 
 /// The sigmoid linear unit, `y = x σ(x)`, σ the logistic sigmoid; `dy/dx = σ(x) (1 + x (1 - σ(x)))`.
@@ -39,6 +39,10 @@ impl<F: Scalar> Activation<F> for SiLU<F> {
         let x = graph.value();
         graph.node("Sigmoid", &[], &[]);
         graph.node("Mul", &[x], &[]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("SiLU")
     }
 }
 

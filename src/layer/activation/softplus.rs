@@ -1,7 +1,7 @@
 use super::{Activation, Slope, element_wise};
 use crate::error::{Error, require};
 use crate::kernel;
-use crate::layer::Graph;
+use crate::layer::{Description, Graph};
 use crate::scalar::Scalar;
 
 /// A smooth rectifier, `y = ln(1 + e^(β x)) / β`; `dy/dx = σ(β x)`, σ the logistic sigmoid.
@@ -55,6 +55,10 @@ impl<F: Scalar> Activation<F> for Softplus<F> {
         graph.node("Mul", std::slice::from_ref(&beta), &[]);
         graph.node("Softplus", &[], &[]);
         graph.node("Div", &[beta], &[]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("Softplus").with("beta", self.beta.as_f64())
     }
 }
 

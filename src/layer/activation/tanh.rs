@@ -1,6 +1,6 @@
 use super::{Activation, Slope, element_wise};
 use crate::kernel;
-use crate::layer::Graph;
+use crate::layer::{Description, Graph};
 use crate::scalar::Scalar;
 
 /// The hyperbolic tangent, `y = tanh x`; `dy/dx = 1 - y²`.
@@ -35,6 +35,10 @@ impl<F: Scalar> Activation<F> for Tanh<F> {
 
     fn operators(&self, graph: &mut Graph<F>) {
         graph.node("Tanh", &[], &[]);
+    }
+
+    fn description(&self) -> Description {
+        Description::new("Tanh")
     }
 }
 

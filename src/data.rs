@@ -9,6 +9,7 @@
 //! ```
 
 mod batches;
+mod categories;
 mod digits;
 mod folds;
 mod idx;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayRef2, s};
 use rand::Rng;
 
 use crate::array::standard;
@@ -29,6 +30,7 @@ use crate::rng::shuffle;
 use crate::scalar::Scalar;
 
 pub use batches::{Batch, Batches};
+pub use categories::Categories;
 pub use digits::Digits;
 pub use folds::KFold;
 pub use idx::Idx;
@@ -206,6 +208,21 @@ impl<F: Scalar> Dataset<F> {
         match &*self.targets {
             Targets::Labels { labels, .. } => Some(labels),
             Targets::Dense(_) => None,
+        }
+    }
+
+    /// The numbers for each row, if the targets are numbers.
+    ///
+    /// ```
+    /// # use gradus::{data::Dataset, ndarray::array};
+    /// let data = Dataset::<f32>::regression(array![[1.], [2.]], array![[0.5], [0.25]])?;
+    /// assert_eq!(data.dense(), Some(&array![[0.5], [0.25]]));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn dense(&self) -> Option<&Array2<F>> {
+        match &*self.targets {
+            Targets::Labels { .. } => None,
+            Targets::Dense(values) => Some(values),
         }
     }
 
@@ -391,11 +408,19 @@ fn checked<F: Scalar>(what: &str, values: Array2<F>) -> Result<Array2<F>, Error>
         return Err(Error::empty(format!("columns of the {what}")));
     }
     let values = standard(values);
+    check_finite(what, &values).map(|()| values)
+}
+
+/// Every number is finite.
+pub(crate) fn check_finite<F: Scalar>(what: &str, values: &ArrayRef2<F>) -> Result<(), Error> {
+    if values.as_slice().is_some_and(kernel::all_finite) {
+        return Ok(());
+    }
     match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
         Some(((row, column), value)) => {
             Err(Error::invalid(format!("{what}, row {row}, column {column}"), "a finite number", value))
         }
-        None => Ok(values),
+        None => Ok(()),
     }
 }
 

@@ -28,14 +28,15 @@
 //! | [`optim`] | the trait [`Optimizer`]: SGD, Momentum, AdaGrad, Adam and more; [`Updater`](optim::Updater), weight decay, clipping | 6.1, 6.4.2 |
 //! | [`schedule`] | the trait [`Schedule`](schedule::Schedule): learning rates that change | |
 //! | [`data`] | data sets, splits, folds, normalisation, IDX files, MNIST, digits that are part of the crate | 3.6, 6.5.1 |
-//! | [`metric`] | classes and accuracy, summaries and histograms of activations | 6.2 |
+//! | [`metric`] | accuracy, confusion, F1, ROC, R² and more; summaries and histograms of activations | 6.2 |
 //! | [`train`] | [`Trainer`], [`History`], checkpoints, the range test for learning rates | 4.5 |
-//! | [`save`] | files: what a saved network and a checkpoint look like, ONNX | |
+//! | [`save`] | files: what a saved network and a checkpoint look like, opened without code; ONNX | |
 //! | [`search`] | hyper-parameter search: random, narrowing, halving, TPE | 6.5 |
 //! | [`check`] | numerical gradients, and the contract of a layer of your own | 4.4 |
 //! | [`kernel`] | where speed lives, and how a layer or rule of your own gets it | |
 //!
-//! Networks themselves are at the root: [`Sequential`], its [`Builder`], [`Init`] (6.2), [`Ensemble`] (6.4.3). A program
+//! Networks themselves are at the root: [`Sequential`], its [`Builder`], [`Init`] (6.2), [`Ensemble`] (6.4.3), and [`Model`], what is
+//! saved and served. A program
 //! takes what it needs from the [`prelude`].
 //!
 //! # Conventions
@@ -58,6 +59,7 @@ pub mod kernel;
 pub mod layer;
 pub mod loss;
 pub mod metric;
+mod model;
 pub mod optim;
 mod rng;
 pub mod save;
@@ -73,6 +75,7 @@ pub use history::History;
 pub use init::Init;
 pub use layer::Layer;
 pub use loss::{Loss, SoftmaxCrossEntropy};
+pub use model::Model;
 pub use optim::{Adam, Optimizer, WeightDecay};
 pub use rng::{Generator, rng};
 pub use scalar::Scalar;
@@ -84,7 +87,7 @@ pub use rand;
 
 /// Everything that a training program needs: `use gradus::prelude::*;`.
 pub mod prelude {
-    pub use crate::data::{Batch, Dataset, Digits, Normalizer, Targets, mnist};
+    pub use crate::data::{Batch, Categories, Dataset, Digits, Normalizer, Targets, mnist};
     pub use crate::layer::{
         Affine, BatchNorm, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LeakyReLU, PReLU, Pass, ReLU, Role, SiLU,
         Sigmoid, Softplus, Tanh,
@@ -98,7 +101,7 @@ pub mod prelude {
         Cosine, CosineRestarts, Exponential, LinearWarmup, OneCycle, ReduceOnPlateau, Schedule, StepDecay,
     };
     pub use crate::train::{Epoch, Monitor, RangeTest, Sampling, Trainer};
-    pub use crate::{Ensemble, Error, Generator, History, Init, Scalar, Sequential, rng};
+    pub use crate::{Ensemble, Error, Generator, History, Init, Model, Scalar, Sequential, rng};
 }
 
 /// The code of the README is a test.

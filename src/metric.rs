@@ -1,5 +1,4 @@
-//! Figures by which a network is judged: how many rows are classified correctly, and how activations are distributed
-//! (the book's section 6.2).
+//! Figures by which a network is judged, and how its activations are distributed (the book's section 6.2).
 //!
 //! ```
 //! use gradus::{data::Targets, metric, ndarray::array};
@@ -9,7 +8,61 @@
 //! assert_eq!(metric::accuracy(&outputs, &targets)?, 2.0 / 3.0);
 //! # Ok::<(), gradus::Error>(())
 //! ```
+//!
+//! A figure is a function of a network's outputs and their targets, `fn(&Array2<F>, &Targets<F>) -> Result<f64, Error>`:
+//! those here, a closure around one that takes more, or your own. [`Sequential::measure`](crate::Sequential::measure) takes
+//! one, and so the objective of a [`Study`](crate::search::Study) maximises any:
+//!
+//! ```
+//! use gradus::{prelude::*, metric, search::{Space, Study}};
+//! let (train, validation) = Digits::load::<f32>()?.take(300)?.split(0.5)?;
+//! let mut study = Study::maximize(Space::new().log_uniform("rate", 1e-3..1e-1), 1)?;
+//! study.random(3, |trial| {
+//!     let mut net = Sequential::mlp(64, &[20], 10).build(trial.rng())?;
+//!     let adam = Adam { learning_rate: trial.f64("rate"), ..Adam::default() };
+//!     Trainer::new(SoftmaxCrossEntropy, adam).epochs(3).progress(false).fit(&mut net, &train)?;
+//!     Ok(net.measure(metric::f1, &validation)?)
+//! })?;
+//! assert!(study.best().is_some_and(|trial| trial.score > Ok(0.3)));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Recipes
+//!
+//! How much a column matters: what is lost where its values are shuffled (permutation importance, Breiman 2001). And
+//! whether probabilities can be believed: of the rows to which one of them is given, how many are right.
+//!
+//! ```
+//! use gradus::{prelude::*, metric, ndarray::{Array1, s}};
+//! let (train, test) = Digits::load::<f32>()?.shuffle(&mut rng(1)).split(0.3)?;
+//! let mut net = Sequential::mlp(64, &[30], 10).build(&mut rng(1))?;
+//! Trainer::new(SoftmaxCrossEntropy, Adam { learning_rate: 0.01, ..Adam::default() }).fit(&mut net, &train)?;
+//!
+//! let order = test.clone().shuffle(&mut rng(2)); // another row's value for each
+//! let importance = (0..test.width()).map(|column| {
+//!     let (mut rows, targets) = test.clone().into_parts();
+//!     rows.column_mut(column).assign(&order.rows().column(column));
+//!     Ok(net.accuracy(&test)? - metric::accuracy(&net.predict(&rows)?, &targets)?)
+//! });
+//! let importance: Array1<f64> = importance.collect::<Result<_, Error>>()?;
+//! assert_eq!(importance[0], 0.0); // a corner of the picture, always white
+//! assert!(importance.iter().any(|&loss| loss > 0.02));
+//!
+//! let (probabilities, classes) = (net.predict_probabilities(test.rows())?, net.classify(test.rows())?);
+//! let mut table = [(0, 0); 10]; // for each tenth of probability: right, all
+//! for ((row, &class), &label) in probabilities.rows().into_iter().zip(&classes).zip(test.labels().unwrap()) {
+//!     let (right, all) = &mut table[((10.0 * row[class]) as usize).min(9)];
+//!     (*right, *all) = (*right + usize::from(class == label), *all + 1);
+//! }
+//! let (right, all) = table[9];
+//! assert!(right as f64 / all as f64 > 0.9); // of answers with 90 % and more
+//! # Ok::<(), Error>(())
+//! ```
 
+mod confusion;
+mod multi_label;
+mod ranking;
+mod regression;
 mod summary;
 
 use ndarray::Array2;
@@ -18,6 +71,13 @@ use crate::data::Targets;
 use crate::error::Error;
 use crate::scalar::Scalar;
 
+pub use confusion::{Average, ConfusionMatrix, f1, precision, recall};
+pub use multi_label::{exact_match, multi_label_accuracy};
+pub use ranking::{log_loss, roc_auc, roc_auc_classes, top_k_accuracy};
+pub use regression::{
+    mean_absolute_error, mean_absolute_error_columns, r2, r2_columns, root_mean_squared_error,
+    root_mean_squared_error_columns,
+};
 pub use summary::{Histogram, Summary};
 
 /// The class of every row of outputs: the largest output, the first of equals; with a single output column class 1 where
@@ -31,6 +91,14 @@ pub use summary::{Histogram, Summary};
 pub fn classes<F: Scalar>(output: &Array2<F>) -> Vec<usize> {
     let class = |row: ndarray::ArrayView1<'_, F>| class(row.as_slice().unwrap_or(&row.to_vec()));
     output.rows().into_iter().map(class).collect()
+}
+
+/// The class of every row of outputs, where every row has one.
+pub(crate) fn certain_classes<F: Scalar>(output: &Array2<F>) -> Result<Vec<usize>, Error> {
+    match output.rows().into_iter().position(|row| row.iter().all(|x| x.is_nan())) {
+        Some(row) => Err(Error::invalid(format!("outputs, row {row}"), "a number, to have a class", "NaN")),
+        None => Ok(classes(output)),
+    }
 }
 
 /// The share of rows whose class, as [`classes`] gives it, is the right one. A row of nothing but NaN is right for no
@@ -56,6 +124,14 @@ pub(crate) fn correct<F: Scalar>(output: &Array2<F>, targets: &Targets<F>) -> Op
             let label = one_hot(t.as_slice()?)?;
             Some(right + usize::from(is_class(row, label)))
         }),
+    }
+}
+
+/// The class that a target is, if it is one.
+fn label_of<F: Scalar>(targets: &Targets<F>, row: usize) -> Option<usize> {
+    match targets {
+        Targets::Labels { labels, .. } => labels.get(row).copied(),
+        Targets::Dense(t) => one_hot(&t.row(row).to_vec()),
     }
 }
 

@@ -25,6 +25,7 @@
 
 mod container;
 mod file;
+mod model;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 mod open;

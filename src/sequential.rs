@@ -17,6 +17,7 @@ use crate::scalar::Scalar;
 
 pub use builder::Builder;
 pub use ensemble::Ensemble;
+pub(crate) use predict::probabilities;
 
 /// A network: layers one after another. It is itself a [`Layer`], so networks nest.
 ///

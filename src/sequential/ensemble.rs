@@ -5,7 +5,7 @@ use rand::Rng;
 
 use super::Sequential;
 use super::predict::probabilities;
-use crate::data::Dataset;
+use crate::data::{Dataset, check_finite};
 use crate::error::{Error, require};
 use crate::layer::{Layer, Pass};
 use crate::loss::check_targets;
@@ -76,7 +76,7 @@ impl<F: Scalar> Ensemble<F> {
     /// [`predict_probabilities`](Self::predict_probabilities).
     ///
     /// # Errors
-    /// Rows of another width than the members'.
+    /// Rows of another width than the members', or with a value that is NaN or infinite.
     pub fn predict(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
         self.mean(|member| member.predict(rows))
     }
@@ -84,7 +84,7 @@ impl<F: Scalar> Ensemble<F> {
     /// Mean probabilities of the members, `(N, in) -> (N, out)`; of a single output column that of class 1.
     ///
     /// # Errors
-    /// Rows of another width than the members'.
+    /// Rows of another width than the members', or with a value that is NaN or infinite.
     pub fn predict_probabilities(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
         self.mean(|member| member.predict_probabilities(rows))
     }
@@ -100,9 +100,9 @@ impl<F: Scalar> Ensemble<F> {
     /// The most likely class of every row, by the mean probabilities.
     ///
     /// # Errors
-    /// Rows of another width than the members'.
+    /// Rows of another width than the members', or with a value that is NaN or infinite.
     pub fn classify(&self, rows: &ArrayRef2<F>) -> Result<Vec<usize>, Error> {
-        Ok(metric::classes(&self.scores(rows)?))
+        metric::certain_classes(&self.scores(rows)?)
     }
 
     /// Mean probabilities, with a single column below zero where class 0 is the likelier, as logits are.
@@ -147,7 +147,7 @@ impl<F: Scalar> Sequential<F> {
     /// ```
     ///
     /// # Errors
-    /// No passes; rows of another width than the network's.
+    /// No passes; those of [`predict`](Self::predict).
     pub fn predict_monte_carlo(
         &self,
         rows: &ArrayRef2<F>,
@@ -156,6 +156,7 @@ impl<F: Scalar> Sequential<F> {
     ) -> Result<Array2<F>, Error> {
         require(passes > 0, "passes", "at least 1", passes)?;
         self.expect_width(rows.ncols())?;
+        check_finite("rows", rows)?;
         let mut rng = fork(rng);
         let mut sum = Array2::zeros((rows.nrows(), self.outputs()));
         for _ in 0..passes {

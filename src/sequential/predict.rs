@@ -1,7 +1,9 @@
-use ndarray::{Array2, ArrayRef2};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use ndarray::{Array1, Array2, ArrayRef2, AsArray, Axis};
 
 use super::Sequential;
-use crate::data::Dataset;
+use crate::data::{Dataset, Targets, check_finite};
 use crate::error::Error;
 use crate::kernel;
 use crate::layer::Layer;
@@ -27,33 +29,72 @@ impl<F: Scalar> Sequential<F> {
     /// ```
     ///
     /// # Errors
-    /// Rows of another width than the network's.
+    /// Rows of another width than the network's; a value that is NaN or infinite (row and column are named): a network
+    /// may make a finite answer of it, and a class of any.
     pub fn predict(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
         self.expect_width(rows.ncols())?;
         if rows.nrows() <= kernel::ROW_CHUNK {
+            check_finite("rows", rows)?;
             return Ok(self.infer_rows(rows));
         }
-        let mut output = Array2::zeros((rows.nrows(), self.output));
-        kernel::for_each_row_chunk(rows, &mut output, &|rows, mut output| output.assign(&self.infer_rows(&rows)));
+        let (mut output, finite) = (Array2::zeros((rows.nrows(), self.output)), AtomicBool::new(true));
+        kernel::for_each_row_chunk(rows, &mut output, &|rows, mut output| {
+            // While they are in the cache.
+            match check_finite("rows", &rows) {
+                Ok(()) => output.assign(&self.infer_rows(&rows)),
+                Err(_) => finite.store(false, Relaxed),
+            }
+        });
+        if !finite.into_inner() {
+            check_finite("rows", rows)?;
+        }
         Ok(output)
+    }
+
+    /// The outputs of one row: of an array of one dimension or a view of it, a slice, a `Vec`.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// let net = Sequential::<f32>::mlp(3, &[4], 2).build(&mut rng(1))?;
+    /// let (row, class) = (vec![1.0, 2.0, 3.0], net.classify_row(&[1.0, 2.0, 3.0])?);
+    /// assert_eq!(net.predict_row(&row)?.len(), 2);
+    /// assert!(class < 2);
+    /// let error = net.predict_row(&[1.0, f32::NAN, 3.0]).unwrap_err().to_string();
+    /// assert_eq!(error, "rows, row 0, column 1: expected a finite number, found NaN");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub fn predict_row<'a>(&self, row: impl AsArray<'a, F>) -> Result<Array1<F>, Error> {
+        Ok(self.predict(&row.into().insert_axis(Axis(0)))?.index_axis_move(Axis(0), 0))
+    }
+
+    /// The most likely class of one row, as [`classify`](Self::classify) gives it.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify).
+    pub fn classify_row<'a>(&self, row: impl AsArray<'a, F>) -> Result<usize, Error> {
+        Ok(self.classify(&row.into().insert_axis(Axis(0)))?[0])
     }
 
     /// The probabilities of a batch of rows: the softmax of [`predict`](Self::predict), row by row; of a single output
     /// column the sigmoid, the probability of class 1.
     ///
     /// # Errors
-    /// Rows of another width than the network's.
+    /// As [`predict`](Self::predict).
     pub fn predict_probabilities(&self, rows: &ArrayRef2<F>) -> Result<Array2<F>, Error> {
         Ok(probabilities(self.predict(rows)?))
     }
 
     /// The most likely class of every row: the largest output, the first of equals; with a single output column
-    /// class 1 where it is positive. NaN is nobody's class, see [`metric::classes`](crate::metric::classes).
+    /// class 1 where it is positive.
     ///
     /// # Errors
-    /// Rows of another width than the network's.
+    /// Those of [`predict`](Self::predict); a row whose outputs are nothing but NaN, since finite numbers overflowed on the
+    /// way.
     pub fn classify(&self, rows: &ArrayRef2<F>) -> Result<Vec<usize>, Error> {
-        Ok(metric::classes(&self.predict(rows)?))
+        metric::certain_classes(&self.predict(rows)?)
     }
 
     /// The share of rows whose most likely class is the right one; a row of nothing but NaN is never right.
@@ -63,6 +104,27 @@ impl<F: Scalar> Sequential<F> {
     pub fn accuracy(&self, data: &Dataset<F>) -> Result<f64, Error> {
         check_targets(self.output, data.targets())?;
         metric::accuracy(&self.predict(data.rows())?, data.targets())
+    }
+
+    /// A figure over a dataset: any function of outputs and targets, those of [`metric`](crate::metric) or your own.
+    ///
+    /// ```
+    /// use gradus::{prelude::*, metric};
+    /// let digits = Digits::load::<f32>()?;
+    /// let net = Sequential::mlp(64, &[20], 10).build(&mut gradus::rng(1))?;
+    /// let top_3 = net.measure(|outputs, targets| metric::top_k_accuracy(outputs, targets, 3), &digits)?;
+    /// assert!(top_3 > net.measure(metric::accuracy, &digits)?);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`predict`](Self::predict) and of the function.
+    pub fn measure<T>(
+        &self,
+        figure: impl FnOnce(&Array2<F>, &Targets<F>) -> Result<T, Error>,
+        data: &Dataset<F>,
+    ) -> Result<T, Error> {
+        figure(&self.predict(data.rows())?, data.targets())
     }
 
     /// The mean loss over a dataset, in inference mode and without any weight penalty.
@@ -93,9 +155,10 @@ impl<F: Scalar> Sequential<F> {
     /// ```
     ///
     /// # Errors
-    /// Rows of another width than the network's.
+    /// As [`predict`](Self::predict).
     pub fn activations(&self, rows: &ArrayRef2<F>) -> Result<Vec<Array2<F>>, Error> {
         self.expect_width(rows.ncols())?;
+        check_finite("rows", rows)?;
         let mut x = rows.as_standard_layout().into_owned();
         let mut activations = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
@@ -118,7 +181,7 @@ impl<F: Scalar> Sequential<F> {
 }
 
 /// The softmax of every row of outputs, the sigmoid of a single column.
-pub(super) fn probabilities<F: Scalar>(mut output: Array2<F>) -> Array2<F> {
+pub(crate) fn probabilities<F: Scalar>(mut output: Array2<F>) -> Array2<F> {
     if output.ncols() != 1 {
         return softmax(output);
     }

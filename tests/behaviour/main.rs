@@ -9,6 +9,7 @@ mod determinism;
 mod errors;
 mod idx;
 mod metric;
+mod model;
 mod properties;
 mod rooms;
 mod save;

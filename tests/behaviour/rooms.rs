@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the ground floor up; a room may import those of the floors below its own.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 11] = [
     &["array", "json", "rng", "scalar"],
     &["history", "kernel"],
     &["error"],
     &["data", "init", "schedule"],
-    &["layer", "loss", "metric"],
+    &["layer", "loss"],
+    &["metric"],
     &["check", "optim", "sequential"],
+    &["model"],
     &["save"],
     &["search", "train"],
     &["lib"],

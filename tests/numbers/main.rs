@@ -5,6 +5,7 @@ mod support;
 
 mod golden;
 mod gradients;
+mod metrics;
 mod optimizers;
 mod precision;
 mod schedules;

@@ -13,6 +13,7 @@ mod categories;
 mod digits;
 mod folds;
 mod idx;
+mod matrix;
 mod mnist;
 mod normalize;
 
@@ -34,6 +35,7 @@ pub use categories::Categories;
 pub use digits::Digits;
 pub use folds::KFold;
 pub use idx::Idx;
+pub use matrix::matrix;
 pub use mnist::mnist;
 pub use normalize::Normalizer;
 

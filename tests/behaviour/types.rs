@@ -5,10 +5,12 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use approx::assert_abs_diff_eq;
 use gradus::data::{Batches, Idx, KFold, Normalizer};
-use gradus::layer::Param;
+use gradus::layer::{Description, Param};
+use gradus::metric::ConfusionMatrix;
 use gradus::ndarray::{Array2, array};
 use gradus::optim::UpdaterState;
 use gradus::prelude::*;
+use gradus::save::Registry;
 use gradus::train::EpochRecord;
 use gradus::{Builder, Generator, check};
 
@@ -72,6 +74,11 @@ fn values_are_sent_shared_cloned_and_printed() {
     value::<Batches<'_>>();
     value::<KFold<'_>>();
     value::<Normalizer>();
+    value::<Categories>();
+    value::<Model>();
+    value::<ConfusionMatrix>();
+    value::<Description>();
+    shared::<Registry<f32>>();
     value::<Idx>();
     value::<Digits>();
     value::<Generator>();

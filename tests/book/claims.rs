@@ -5,8 +5,9 @@ use gradus::prelude::*;
 
 use crate::support::BookAdam;
 use crate::{
-    Data, activation_histograms, batch_norm, dropout, ensemble, gradient_check, hyperparameter_search, mean,
-    optimizer_comparison, optimizer_paths, symmetry, weight_decay, weight_init_comparison,
+    Data, activation_histograms, batch_norm, decision_boundary, dropout, ensemble, gradient_check,
+    hyperparameter_search, mean, optimizer_comparison, optimizer_paths, symmetry, tabular, weight_decay,
+    weight_init_comparison,
 };
 
 /// (training, test) rows of the embedded digits, as the examples part them.
@@ -180,6 +181,32 @@ fn nets_together_and_passes_together_are_better() {
         assert!(last > first + 0.02);
         assert_abs_diff_eq!(last, found.plain, epsilon = 0.04);
     }
+}
+
+#[test]
+fn what_keeps_a_boundary_smooth_is_right_about_new_points() {
+    let seed = |seed| {
+        let mut rng = rng(seed);
+        let moons = |count, rng: &mut _| decision_boundary::moons(count, 0.3, rng).unwrap();
+        let (train, test) = (moons(120, &mut rng), moons(4000, &mut rng));
+        decision_boundary::compare(&train, &test, seed, 600).unwrap()
+    };
+    let seeds: Vec<_> = (0..4).map(seed).collect();
+    let test = |arm: usize| mean(seeds.iter().map(|runs| runs[arm].test_accuracy));
+    let train = |arm: usize| mean(seeds.iter().map(|runs| runs[arm].train_accuracy));
+    let [plain, decay, dropout] = [0, 1, 2].map(test);
+    println!("new points: {plain:.3}, {decay:.3}, {dropout:.3}; own points: {:.3}, {:.3}", train(0), train(1));
+    assert!(train(0) > train(1) && train(0) > 0.98);
+    assert!(decay > plain + 0.015 && dropout > plain + 0.005);
+}
+
+#[test]
+fn penguins_are_known_by_their_measures() {
+    let (model, matrix) = tabular::learn(1, 500).unwrap();
+    assert!(matrix.counts().sum() == 69 && matrix.accuracy() > 0.95, "{matrix}");
+    assert_eq!(model.class_names(), ["Adelie", "Chinstrap", "Gentoo"]);
+    let opened = Model::<f32>::open_bytes(&model.to_bytes().unwrap()).unwrap();
+    assert_eq!(tabular::answers(&opened).unwrap(), tabular::answers(&model).unwrap());
 }
 
 #[test]

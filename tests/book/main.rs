@@ -33,6 +33,7 @@ macro_rules! examples {
 examples! {
     activation_histograms "../../examples/activation_histograms.rs",
     batch_norm "../../examples/batch_norm.rs",
+    decision_boundary "../../examples/decision_boundary.rs",
     dropout "../../examples/dropout.rs",
     ensemble "../../examples/ensemble.rs",
     gradient_check "../../examples/gradient_check.rs",
@@ -40,6 +41,7 @@ examples! {
     optimizer_comparison "../../examples/optimizer_comparison.rs",
     optimizer_paths "../../examples/optimizer_paths.rs",
     symmetry "../../examples/symmetry.rs",
+    tabular "../../examples/tabular.rs",
     weight_decay "../../examples/weight_decay.rs",
     weight_init_comparison "../../examples/weight_init_comparison.rs",
 }

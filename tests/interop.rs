@@ -75,7 +75,11 @@ fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
     let net = trained::<F>(DropoutForm::Inverted)?;
     let rows = rows::<F>(64);
     let case = |outputs: &Array2<F>| json!({"rows": nested(&rows), "outputs": nested(outputs)}).to_string();
-    net.save(dir.join(format!("{name}.safetensors")))?;
+    // What a model has beside its network is no matter to PyTorch.
+    let (path, scale) =
+        (dir.join(format!("{name}.safetensors")), Normalizer { mean: vec![0.5; 12], deviation: vec![2.0; 12] });
+    Model::new(net.clone()).inputs(scale)?.classes(["a", "b", "c", "d", "e"])?.note("by", "interop").save(&path)?;
+    assert_eq!(Sequential::<F>::open(&path)?.predict(&rows)?, net.predict(&rows)?);
     fs::write(dir.join(format!("{name}.json")), case(&net.predict(&rows)?)).unwrap();
     net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
     let book = trained::<F>(DropoutForm::Book)?;

@@ -99,8 +99,8 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// ```
     ///
     /// A checkpoint holds the parameters and running statistics, the optimizer's state, the seed, and the history. The
-    /// architecture, the loss, the hyper-parameters and the data are code. [`Sequential::load`] takes the network alone
-    /// out of it.
+    /// loss, the hyper-parameters and the data are code. [`Sequential::load`] takes the network alone out of it, and
+    /// [`Sequential::open`] makes it anew.
     pub fn checkpoint_every(mut self, epochs: usize, path: impl Into<PathBuf>) -> Self {
         self.files.checkpoint = Some((epochs, path.into()));
         self

@@ -111,8 +111,12 @@ fn the_first_of_equals_is_the_larger() {
     let targets = |labels: Vec<usize>| Targets::Labels { labels, classes: 3 };
     let equal = array![[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]];
     for k in 1..=3 {
-        let found = metric::top_k_accuracy(&equal, &targets(vec![0, 1, 2]), k).unwrap();
-        assert_eq!(found, k as f64 / 3.0);
+        for label in 0..3 {
+            let targets = targets(vec![label; 3]);
+            let found = metric::top_k_accuracy(&equal, &targets, k).unwrap();
+            assert_eq!(found, f64::from(u8::from(label < k)), "label {label} among {k}");
+            assert!(k > 1 || found == metric::accuracy(&equal, &targets).unwrap());
+        }
     }
     let nan = array![[f64::NAN, 1.0, 2.0], [f64::NAN, 1.0, 2.0]];
     assert_eq!(metric::top_k_accuracy(&nan, &targets(vec![0, 1]), 3).unwrap(), 0.5);

@@ -10,7 +10,7 @@
 //! expect: the answers are those of the model itself, and a wrong row is told where it is wrong:
 //!
 //! ```text
-//! 200  {"classes":[0],"probabilities":[[0.98…
+//! 200  {"classes":[0],"probabilities":[[0.99…
 //! 400  rows, row 0, column 3: expected a finite number, found NaN
 //! 400  width of the rows (the network's input): expected 64, found 3
 //! ```

@@ -136,8 +136,8 @@ pub fn learn(seed: u64, epochs: usize) -> Result<(Model, ConfusionMatrix), Box<d
 
     let columns = serde_json::to_string(&columns)?;
     let model = Model::new(net).inputs(scale)?.classes(species.names())?.note("columns", columns);
-    let matrix = model.measure(ConfusionMatrix::of, &test)?;
-    println!("\n{}: rows are what was right, columns what was answered\n{matrix}\n", species.names().join(", "));
+    let matrix = model.measure(ConfusionMatrix::of, &test)?.named(model.class_names())?;
+    println!("\nrows are what was right, columns what was answered\n{matrix}\n");
     println!("accuracy {}, F1 {:.3}", percent(matrix.accuracy()), matrix.f1(Average::Macro));
     println!("area under the ROC curve {:.4}", model.measure(metric::roc_auc, &test)?);
     Ok((model, matrix))

@@ -39,6 +39,25 @@
 //! saved and served. A program
 //! takes what it needs from the [`prelude`].
 //!
+//! # Your own data
+//!
+//! A matrix, a row a sample, with a class or numbers for each. Arrays are those of [`ndarray`] 0.17, which is re-exported.
+//!
+//! ```
+//! use gradus::{data::matrix, ndarray::array, prelude::*};
+//! let rows = vec![vec![5.1_f32, 3.5], vec![6.2, 2.9], vec![4.7, 3.2], vec![6.0, 2.2]];
+//! let data = Dataset::classification(matrix(&rows)?, vec![0, 1, 0, 1], 2)?; // a class for each row, of two
+//! let mut net = Sequential::mlp(data.width(), &[16], data.classes()).build(&mut rng(1))?;
+//! Trainer::new(SoftmaxCrossEntropy, Adam { learning_rate: 0.01, ..Adam::default() }).epochs(100).fit(&mut net, &data)?;
+//! assert_eq!(net.classify_row(&[4.9, 3.3])?, 0);
+//! let numbers = Dataset::regression(array![[1.0], [2.0]], array![[1.5], [3.0]])?; // arrays `(N, width)`, `(N, out)`
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! Text becomes numbers by [`Categories`](data::Categories), columns come to one scale by a
+//! [`Normalizer`](data::Normalizer), and a [`Model`] keeps both with the network. The README goes the whole way from a CSV
+//! file; the example `tabular` has gaps and words too.
+//!
 //! # Conventions
 //!
 //! - A batch is a matrix, one row a sample: `(N, width)`. Weights are `(in, out)`, `y = x W + b`.

@@ -9,9 +9,9 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 //!
-//! A figure is a function of a network's outputs and their targets, `fn(&Array2<F>, &Targets<F>) -> Result<f64, Error>`:
-//! those here, a closure around one that takes more, or your own. [`Sequential::measure`](crate::Sequential::measure) takes
-//! one, and so the objective of a [`Study`](crate::search::Study) maximises any:
+//! A [`Metric`] is a function of a network's outputs and their targets: one of those here, a closure around one that takes
+//! more, or your own. [`Sequential::measure`](crate::Sequential::measure) takes it, and so the objective of a
+//! [`Study`](crate::search::Study) maximises any:
 //!
 //! ```
 //! use gradus::{prelude::*, metric, search::{Space, Study}};
@@ -79,6 +79,25 @@ pub use regression::{
     root_mean_squared_error_columns,
 };
 pub use summary::{Histogram, Summary};
+
+/// A figure of a network's outputs, `(N, out)`, and their targets. Whether more or less of it is better is for whoever asks
+/// to say.
+///
+/// ```
+/// use gradus::{prelude::*, metric::{self, Metric}};
+/// let digits = Digits::load::<f32>()?.take(200)?;
+/// let net = Sequential::mlp(64, &[20], 10).build(&mut rng(1))?;
+/// let metrics: [(&str, &Metric<f32>); 3] = [
+///     ("F1", &metric::f1),
+///     ("area under the ROC curve", &metric::roc_auc),
+///     ("top 3", &|outputs, targets| metric::top_k_accuracy(outputs, targets, 3)),
+/// ];
+/// for (name, metric) in metrics {
+///     println!("{name}: {:.3}", net.measure(metric, &digits)?);
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+pub type Metric<F = f32> = dyn Fn(&Array2<F>, &Targets<F>) -> Result<f64, Error> + Send + Sync;
 
 /// The class of every row of outputs: the largest output, the first of equals; with a single output column class 1 where
 /// it is positive. NaN is nobody's class: among numbers it is ignored. A row of nothing but NaN has no class; it is given

@@ -33,6 +33,8 @@ use crate::scalar::Scalar;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     counts: Array2<u64>,
+    /// What the classes are called: their numbers, unless they were named.
+    names: Vec<String>,
 }
 
 /// Over what a figure of single classes is taken.
@@ -70,7 +72,25 @@ impl ConfusionMatrix {
         check_labels(right, classes)?;
         let mut counts = Array2::zeros((classes, classes));
         right.iter().zip(answered).for_each(|(&right, &answered)| counts[[right, answered]] += 1);
-        Ok(Self { counts })
+        Ok(Self { counts, names: (0..classes).map(|class| class.to_string()).collect() })
+    }
+
+    /// The same with names for the classes, in order, for its table.
+    ///
+    /// ```
+    /// use gradus::metric::ConfusionMatrix;
+    /// let matrix = ConfusionMatrix::of_classes(&[0, 1], &[0, 1], 2)?.named(["ham", "spam"])?;
+    /// assert!(matrix.to_string().lines().nth(1).unwrap().trim_start().starts_with("ham"));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// More or fewer names than classes.
+    pub fn named<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, Error> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        require(names.len() == self.names.len(), "names of classes", &self.names.len().to_string(), names.len())?;
+        self.names = names;
+        Ok(self)
     }
 
     /// `counts[[i, j]]` rows of class i were taken for class j.
@@ -133,20 +153,22 @@ impl ConfusionMatrix {
 }
 
 impl Display for ConfusionMatrix {
-    /// A line a class: how often it was taken for each, and its recall; below them the precisions.
+    /// A line a class: how often it was taken for each, and its recall; below them the precisions and the accuracy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes = 0..self.counts.nrows();
-        let width = self.counts.iter().max().map_or(1, |most| most.to_string().len()).max(5);
-        write!(f, "{:>9}", "")?;
-        classes.clone().try_for_each(|class| write!(f, " {class:>width$}"))?;
+        let longest = self.names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let digits = self.counts.iter().max().map_or(1, |most| most.to_string().len());
+        let (first, width) = (longest.max("precision".len()), longest.max(digits).max(5));
+        write!(f, "{:>first$}", "")?;
+        self.names.iter().try_for_each(|name| write!(f, " {name:>width$}"))?;
         writeln!(f, "  recall")?;
-        for (class, row) in self.counts.rows().into_iter().enumerate() {
-            write!(f, "{class:>9}")?;
+        for (class, (name, row)) in self.names.iter().zip(self.counts.rows()).enumerate() {
+            write!(f, "{name:>first$}")?;
             row.iter().try_for_each(|count| write!(f, " {count:>width$}"))?;
             writeln!(f, "  {:>6.3}", self.recall(Average::Class(class)))?;
         }
-        write!(f, "precision")?;
-        classes.clone().try_for_each(|class| write!(f, " {:>width$.3}", self.precision(Average::Class(class))))?;
+        write!(f, "{:>first$}", "precision")?;
+        let precision = |class| self.precision(Average::Class(class));
+        (0..self.names.len()).try_for_each(|class| write!(f, " {:>width$.3}", precision(class)))?;
         write!(f, "  {:>6.3}", self.accuracy())
     }
 }

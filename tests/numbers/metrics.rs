@@ -162,4 +162,12 @@ fn a_confusion_matrix_is_a_table() {
         2     0     0     1   1.000
 precision 1.000 0.667 1.000   0.800";
     assert_eq!(matrix.to_string(), expected);
+    let expected = "              a zebra     c  recall
+        a     1     1     0   0.500
+    zebra     0     2     0   1.000
+        c     0     0     1   1.000
+precision 1.000 0.667 1.000   0.800";
+    assert_eq!(matrix.clone().named(["a", "zebra", "c"]).unwrap().to_string(), expected);
+    let fewer = matrix.named(["a"]).unwrap_err().to_string();
+    assert_eq!(fewer, "names of classes: expected 3, found 1");
 }

@@ -47,7 +47,7 @@ fn fit(train: &Dataset<f64>, arguments: &Arguments) -> Result<Model<f64>, Error>
     for record in history.epochs.iter().filter(|record| [1, 10, 50, 200].contains(&record.epoch)) {
         println!("epoch {:>3}: training error {:.4} of the variance", record.epoch, record.loss);
     }
-    Model::new(net).inputs(hours)?.targets(degrees)
+    Model::new(net).scale_inputs(hours)?.scale_targets(degrees)
 }
 
 fn run(arguments: &Arguments) -> Outcome {

@@ -15,8 +15,8 @@
 //! 400  width of the rows (the network's input): expected 64, found 3
 //! ```
 //!
-//! With `--stay` it goes on serving, at a port of your own choice behind a proxy: there is neither encryption nor a limit
-//! on connections here.
+//! With `--stay` it goes on serving until it is stopped. For more than a try it wants a proxy in front: there is neither
+//! encryption nor a limit on connections here.
 
 mod support;
 
@@ -45,7 +45,7 @@ fn model(arguments: &Arguments, digits: &Dataset) -> Outcome<Model> {
     let mut net = Sequential::mlp(train.width(), &[50], train.classes()).build(&mut rng)?;
     Trainer::new(SoftmaxCrossEntropy, Adam::default()).epochs(arguments.steps(20, 5)).fit(&mut net, &train)?;
     let path = arguments.file("served.safetensors")?;
-    Model::new(net).inputs(scale)?.save(&path)?;
+    Model::new(net).scale_inputs(scale)?.save(&path)?;
     Ok(Model::open(&path)?)
 }
 

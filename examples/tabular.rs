@@ -135,7 +135,7 @@ pub fn learn(seed: u64, epochs: usize) -> Result<(Model, ConfusionMatrix), Box<d
     let net = fit(&mut net, &train, &validation, seed, epochs)?;
 
     let columns = serde_json::to_string(&columns)?;
-    let model = Model::new(net).inputs(scale)?.classes(species.names())?.note("columns", columns);
+    let model = Model::new(net).scale_inputs(scale)?.name_classes(species.names())?.note("columns", columns);
     let matrix = model.measure(ConfusionMatrix::of, &test)?.named(model.class_names())?;
     println!("\nrows are what was right, columns what was answered\n{matrix}\n");
     println!("accuracy {}, F1 {:.3}", percent(matrix.accuracy()), matrix.f1(Average::Macro));

@@ -31,7 +31,7 @@ use crate::sequential::Sequential;
 /// let adam = Adam { learning_rate: 0.01, ..Adam::default() };
 /// Trainer::new(MeanSquaredError, adam).batch_size(20).epochs(100).fit(&mut net, &scaled)?;
 ///
-/// let model = Model::new(net).inputs(inputs)?.targets(targets)?.note("unit", "euro");
+/// let model = Model::new(net).scale_inputs(inputs)?.scale_targets(targets)?.note("unit", "euro");
 /// model.save(&path)?;
 /// let model = Model::<f32>::open(&path)?; // in another program
 /// let price = model.predict_row(&[100.0])?[0];
@@ -68,13 +68,13 @@ impl<F: Scalar> Model<F> {
         let About { inputs, targets, classes, notes } = about;
         let mut model = Self::new(net);
         if let Some(inputs) = inputs {
-            model = model.inputs(inputs)?;
+            model = model.scale_inputs(inputs)?;
         }
         if let Some(targets) = targets {
-            model = model.targets(targets)?;
+            model = model.scale_targets(targets)?;
         }
         if !classes.is_empty() {
-            model = model.classes(classes)?;
+            model = model.name_classes(classes)?;
         }
         model.about.notes = notes;
         Ok(model)
@@ -84,7 +84,7 @@ impl<F: Scalar> Model<F> {
     ///
     /// # Errors
     /// A normalizer of another width than the network's input, or one that cannot scale.
-    pub fn inputs(mut self, scale: Normalizer) -> Result<Self, Error> {
+    pub fn scale_inputs(mut self, scale: Normalizer) -> Result<Self, Error> {
         scale.check(self.net.inputs())?;
         self.about.inputs = Some(scale);
         Ok(self)
@@ -94,7 +94,7 @@ impl<F: Scalar> Model<F> {
     ///
     /// # Errors
     /// A normalizer of another width than the network's output, or one that cannot scale.
-    pub fn targets(mut self, scale: Normalizer) -> Result<Self, Error> {
+    pub fn scale_targets(mut self, scale: Normalizer) -> Result<Self, Error> {
         scale.check(self.net.outputs())?;
         self.about.targets = Some(scale);
         Ok(self)
@@ -104,7 +104,7 @@ impl<F: Scalar> Model<F> {
     ///
     /// # Errors
     /// More or fewer names than classes.
-    pub fn classes<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, Error> {
+    pub fn name_classes<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Result<Self, Error> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let classes = self.net.outputs().max(2);
         require(names.len() == classes, "names of classes", &classes.to_string(), names.len())?;
@@ -122,6 +122,16 @@ impl<F: Scalar> Model<F> {
     /// The network, which works on the scales it was trained on.
     pub fn net(&self) -> &Sequential<F> {
         &self.net
+    }
+
+    /// The scale onto which rows are brought, if there is one.
+    pub fn input_scale(&self) -> Option<&Normalizer> {
+        self.about.inputs.as_ref()
+    }
+
+    /// The scale from which outputs are brought back, if there is one.
+    pub fn target_scale(&self) -> Option<&Normalizer> {
+        self.about.targets.as_ref()
     }
 
     /// The names of its classes; none where none were given.

@@ -78,7 +78,11 @@ fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
     // What a model has beside its network is no matter to PyTorch.
     let (path, scale) =
         (dir.join(format!("{name}.safetensors")), Normalizer { mean: vec![0.5; 12], deviation: vec![2.0; 12] });
-    Model::new(net.clone()).inputs(scale)?.classes(["a", "b", "c", "d", "e"])?.note("by", "interop").save(&path)?;
+    Model::new(net.clone())
+        .scale_inputs(scale)?
+        .name_classes(["a", "b", "c", "d", "e"])?
+        .note("by", "interop")
+        .save(&path)?;
     assert_eq!(Sequential::<F>::open(&path)?.predict(&rows)?, net.predict(&rows)?);
     fs::write(dir.join(format!("{name}.json")), case(&net.predict(&rows)?)).unwrap();
     net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;

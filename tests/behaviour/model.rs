@@ -18,9 +18,9 @@ fn scale(mean: &[f64], deviation: &[f64]) -> Normalizer {
 }
 
 fn model() -> Model<f64> {
-    let model = Model::new(net()).inputs(scale(&[1.0, 10.0], &[2.0, 0.1 + 0.2])).unwrap();
-    let model = model.targets(scale(&[100.0], &[50.0])).unwrap();
-    model.classes(["no", "yes"]).unwrap().note("columns", "width, height")
+    let model = Model::new(net()).scale_inputs(scale(&[1.0, 10.0], &[2.0, 0.1 + 0.2])).unwrap();
+    let model = model.scale_targets(scale(&[100.0], &[50.0])).unwrap();
+    model.name_classes(["no", "yes"]).unwrap().note("columns", "width, height")
 }
 
 #[test]
@@ -45,6 +45,7 @@ fn a_model_is_saved_whole() {
     assert_eq!(opened.to_bytes().unwrap(), model().to_bytes().unwrap());
     let rows = array![[3.1, 10.7], [-1.0, 0.3]];
     assert_eq!(opened.predict(&rows).unwrap(), model().predict(&rows).unwrap());
+    assert_eq!((opened.input_scale(), opened.target_scale()), (model().input_scale(), model().target_scale()));
     assert_eq!(opened.class_names(), ["no", "yes"]);
     assert_eq!(opened.notes()["columns"], "width, height");
     // The network alone is in the same file, and a network alone is a model.
@@ -94,7 +95,7 @@ fn a_scale_that_does_not_fit_is_an_error() {
     );
     assert!(message(|about| about["inputs"] = json!(3)).starts_with("the bytes, gradus.model: "));
     assert!(message(|about| *about = json!(3)).starts_with("the bytes, gradus.model: "));
-    assert!(Model::new(net()).inputs(scale(&[1.0], &[1.0])).is_err());
+    assert!(Model::new(net()).scale_inputs(scale(&[1.0], &[1.0])).is_err());
 }
 
 #[test]

@@ -230,7 +230,7 @@ fn layers_of_ones_own_are_registered() {
 #[test]
 fn random_damage_opens_or_is_an_error() {
     let scale = Normalizer { mean: vec![0.5], deviation: vec![0.25] };
-    let model = Model::new(small()).inputs(scale).unwrap().classes(["a", "b"]).unwrap().note("unit", "m");
+    let model = Model::new(small()).scale_inputs(scale).unwrap().name_classes(["a", "b"]).unwrap().note("unit", "m");
     let good = model.to_bytes().unwrap();
     let (mut rng, mut opened) = (rng(7), 0);
     for _ in 0..20_000 {

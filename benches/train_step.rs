@@ -24,10 +24,21 @@ fn case<F: Scalar>(
     net: Builder<F>,
     optimizer: impl Optimizer<F>,
 ) {
+    replicas(group, (id, 1), batch, net, optimizer);
+}
+
+fn replicas<F: Scalar>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    (id, count): (&str, usize),
+    batch: usize,
+    net: Builder<F>,
+    optimizer: impl Optimizer<F>,
+) {
+    let id = if count == 1 { id.to_string() } else { format!("{id}_replicas{count}") };
     let mut net = net.build(&mut gradus::rng(2)).unwrap();
     let batches = batches::<F>(batch, net.inputs(), net.outputs());
     let mut next = batches.iter().cycle();
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy, optimizer);
+    let mut trainer = Trainer::new(SoftmaxCrossEntropy, optimizer).replicas(count);
     let at_a_time = BatchSize::NumIterations(batches.len() as u64);
     group.bench_function(id, |b| {
         b.iter_batched_ref(|| next.next().unwrap().clone(), |batch| trainer.step(&mut net, batch).unwrap(), at_a_time);
@@ -37,6 +48,14 @@ fn case<F: Scalar>(
 /// 784-100×4-10.
 fn book<F: Scalar>() -> Builder<F> {
     Sequential::mlp(784, &[100; 4], 10)
+}
+
+fn with_batch_norm() -> Builder<f32> {
+    (0..5).fold(Sequential::input(784), |net, _| net.affine(100, Init::He).batch_norm().relu()).affine(10, Init::He)
+}
+
+fn with_dropout() -> Builder<f32> {
+    (0..6).fold(Sequential::input(784), |net, _| net.affine(100, Init::He).relu().dropout(0.2)).affine(10, Init::He)
 }
 
 /// An epoch of `fit` on 60,000 rows, 469 steps: what drawing, gathering and recording add to a step.
@@ -59,17 +78,14 @@ fn train_step(criterion: &mut Criterion) {
     case(group, "book_adagrad", 128, book::<f32>(), AdaGrad::default());
     case(group, "book_adam", 128, book::<f32>(), Adam::default());
 
-    let mut net = Sequential::<f32>::input(784);
-    for _ in 0..5 {
-        net = net.affine(100, Init::He).batch_norm().relu();
+    case(group, "book_bn", 100, with_batch_norm(), SGD::default());
+    case(group, "book_dropout", 100, with_dropout(), SGD::default());
+    for count in [2, 8] {
+        replicas(group, ("book_sgd", count), 128, book::<f32>(), SGD::default());
+        replicas(group, ("book_adam", count), 128, book::<f32>(), Adam::default());
+        replicas(group, ("book_bn", count), 100, with_batch_norm(), SGD::default());
+        replicas(group, ("book_dropout", count), 100, with_dropout(), SGD::default());
     }
-    case(group, "book_bn", 100, net.affine(10, Init::He), SGD::default());
-
-    let mut net = Sequential::<f32>::input(784);
-    for _ in 0..6 {
-        net = net.affine(100, Init::He).relu().dropout(0.2);
-    }
-    case(group, "book_dropout", 100, net.affine(10, Init::He), SGD::default());
 
     let mut net = Sequential::<f32>::input(784);
     for _ in 0..4 {

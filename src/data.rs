@@ -24,7 +24,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayRef2, s};
 use rand::Rng;
 
-use crate::array::standard;
+use crate::array::{resize, standard};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::rng::shuffle;
@@ -97,6 +97,22 @@ impl<F: Scalar> Targets<F> {
         match self {
             Self::Labels { labels, classes } => Self::Labels { labels: labels[range].to_vec(), classes: *classes },
             Self::Dense(values) => Self::Dense(values.slice(s![range, ..]).to_owned()),
+        }
+    }
+
+    /// A range of the targets into `buffer`, whose memory is kept where it can be.
+    fn copy_range(&self, range: Range<usize>, buffer: &mut Self) {
+        match (self, buffer) {
+            (Self::Labels { labels: all, classes: count }, Self::Labels { labels, classes }) => {
+                labels.clear();
+                labels.extend_from_slice(&all[range]);
+                *classes = *count;
+            }
+            (Self::Dense(all), Self::Dense(values)) => {
+                resize(values, (range.len(), all.ncols()));
+                values.assign(&all.slice(s![range, ..]));
+            }
+            (all, buffer) => *buffer = all.range(range),
         }
     }
 
@@ -347,7 +363,7 @@ impl<F: Scalar> Dataset<F> {
         Ok(self.gathered(indices))
     }
 
-    fn range(&self, range: Range<usize>) -> Self {
+    pub(crate) fn range(&self, range: Range<usize>) -> Self {
         Self::of(self.rows.slice(s![range.clone(), ..]).to_owned(), self.targets.range(range))
     }
 

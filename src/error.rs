@@ -59,6 +59,13 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// Another rank of a group that trains together has failed, and so this one cannot go on.
+    Rank {
+        /// Which one.
+        rank: usize,
+        /// Its error.
+        problem: String,
+    },
     /// The operating system refused a file.
     Io {
         /// The file.
@@ -81,6 +88,7 @@ impl Display for Error {
                  (a smaller learning rate or gradient clipping may help)"
             ),
             Self::Format { source, place, problem } => write!(f, "{source}, {place}: {problem}"),
+            Self::Rank { rank, problem } => write!(f, "rank {rank}: {problem}"),
             Self::Io { path, action, source } => write!(f, "cannot {action} {}: {source}", path.display()),
         }
     }

@@ -36,7 +36,8 @@ pub use dropout::{Dropout, DropoutForm};
 pub use graph::{Attribute, Constant, Graph, Node};
 pub(crate) use param::parts;
 pub use param::{Param, Role};
-pub use pass::Pass;
+pub(crate) use pass::Part;
+pub use pass::{BatchSum, Pass};
 
 /// One step of a network: `(N, in) -> (N, out)`, one row a sample.
 ///

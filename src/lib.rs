@@ -32,6 +32,7 @@
 //! | [`train`] | [`Trainer`], [`History`], checkpoints, the range test for learning rates | 4.5 |
 //! | [`save`] | files: what a saved network and a checkpoint look like, opened without code; ONNX | |
 //! | [`search`] | hyper-parameter search: random, narrowing, halving, TPE | 6.5 |
+//! | [`collective`] | sums over threads or machines that train together | |
 //! | [`check`] | numerical gradients, and the contract of a layer of your own | 4.4 |
 //! | [`kernel`] | where speed lives, and how a layer or rule of your own gets it | |
 //!
@@ -69,6 +70,7 @@
 
 mod array;
 pub mod check;
+pub mod collective;
 pub mod data;
 mod error;
 mod history;

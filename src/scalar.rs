@@ -46,6 +46,13 @@ pub trait Scalar:
     /// This value, exactly.
     fn as_f64(self) -> f64;
 
+    /// A slice, for what has a method for each type.
+    #[doc(hidden)]
+    fn floats(x: &[Self]) -> Floats<'_>;
+    /// The same to write to.
+    #[doc(hidden)]
+    fn floats_mut(x: &mut [Self]) -> FloatsMut<'_>;
+
     // What the functions of `kernel` need of the type: eˣ = 2ⁿ eʳ, n = round(x / ln 2).
     /// Below the first, eˣ is 0; above the second, it is infinite.
     #[doc(hidden)]
@@ -82,6 +89,22 @@ pub trait Scalar:
     fn normal_polynomial(t: Self) -> Self;
 }
 
+/// A slice of either type.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Floats<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+}
+
+/// A slice of either type, to write to.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum FloatsMut<'a> {
+    F32(&'a mut [f32]),
+    F64(&'a mut [f64]),
+}
+
 /// The polynomial with these coefficients, lowest first.
 macro_rules! horner {
     ($x:ident, $c:literal) => { $c };
@@ -98,6 +121,13 @@ impl Scalar for f32 {
     #[inline(always)]
     fn as_f64(self) -> f64 {
         f64::from(self)
+    }
+
+    fn floats(x: &[Self]) -> Floats<'_> {
+        Floats::F32(x)
+    }
+    fn floats_mut(x: &mut [Self]) -> FloatsMut<'_> {
+        FloatsMut::F32(x)
     }
 
     const EXP_RANGE: (f32, f32) = (-104.0, 89.0);
@@ -153,6 +183,13 @@ impl Scalar for f64 {
     #[inline(always)]
     fn as_f64(self) -> f64 {
         self
+    }
+
+    fn floats(x: &[Self]) -> Floats<'_> {
+        Floats::F64(x)
+    }
+    fn floats_mut(x: &mut [Self]) -> FloatsMut<'_> {
+        FloatsMut::F64(x)
     }
 
     const EXP_RANGE: (f64, f64) = (-746.0, 710.0);

@@ -4,6 +4,7 @@ mod builder;
 mod display;
 mod ensemble;
 mod predict;
+mod replicas;
 
 use std::ops::Range;
 
@@ -18,6 +19,8 @@ use crate::scalar::Scalar;
 pub use builder::Builder;
 pub use ensemble::Ensemble;
 pub(crate) use predict::probabilities;
+pub(crate) use replicas::Lent;
+use replicas::Replicas;
 
 /// A network: layers one after another. It is itself a [`Layer`], so networks nest.
 ///
@@ -37,6 +40,7 @@ pub struct Sequential<F: Scalar = f32> {
     input: usize,
     output: usize,
     layers: Vec<Box<dyn Layer<F>>>,
+    replicas: Replicas<F>,
 }
 
 impl<F: Scalar> Sequential<F> {
@@ -74,7 +78,7 @@ impl<F: Scalar> Sequential<F> {
         if input == 0 || layers.is_empty() {
             return Err(Error::empty(format!("a network's inputs ({input}) and layers ({})", layers.len())));
         }
-        let mut net = Self { input, output: input, layers };
+        let mut net = Self { input, output: input, layers, replicas: Replicas::default() };
         net.output = net.widths()?.last().copied().unwrap_or(input);
         for (i, layer) in net.layers.iter_mut().enumerate() {
             layer.params_mut(&mut |param| param.name = format!("{i}.{}", param.name));

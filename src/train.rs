@@ -11,14 +11,21 @@
 //! ```
 
 mod epoch;
+mod pass;
 mod progress;
 mod range_test;
+mod replicas;
 mod resume;
+mod world;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
-use crate::array::{fits, values};
-use crate::data::{Batch, Dataset};
+use crate::array::{fits, values, values_mut};
+use crate::collective::Collective;
+use ndarray::ArrayRef2;
+
+use crate::data::{Batch, Dataset, Targets};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::layer::{Layer, Pass, Role};
@@ -30,13 +37,19 @@ use crate::scalar::Scalar;
 use crate::schedule::Schedule;
 use crate::sequential::Sequential;
 use epoch::Tally;
+use pass::{Outcome, pass};
 use progress::Progress;
+use replicas::{Cut, Replicas, rows_of};
 use resume::Files;
+use world::World;
 
 pub use crate::history::{EpochRecord, History};
 pub use epoch::Epoch;
 pub use range_test::{RangeTest, RateSweep};
 pub use resume::Monitor;
+
+/// More threads than any machine has processors for one step.
+const MOST_REPLICAS: usize = 1024;
 
 /// How an epoch's batches are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -92,6 +105,8 @@ pub struct Trainer<F: Scalar, L, O> {
     validation: Option<Dataset<F>>,
     progress: bool,
     files: Files,
+    replicas: Replicas<F>,
+    world: Option<World<F>>,
 }
 
 impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
@@ -108,6 +123,8 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             validation: None,
             progress: true,
             files: Files::default(),
+            replicas: Replicas::new(1),
+            world: None,
         }
     }
 
@@ -187,6 +204,63 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         self
     }
 
+    /// Cuts every batch into so many parts that go through copies of the network at the same time, each on a thread of its
+    /// own. 1 by default.
+    ///
+    /// Products of large layers are shared among threads in any case; a step of small layers, in which every product would
+    /// wait for all threads, gains from whole parts of the batch instead. The gradients of the parts are added in one order,
+    /// and layers that look at the whole batch still do ([`Pass`]): the result depends on the number of replicas, as the
+    /// rounding of a sum depends on its order, and not on the number of threads or processors that carry them. A checkpoint
+    /// keeps the number. The copies share the parameters; each has gradients and activations of its own.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// let data = Digits::load::<f32>()?;
+    /// let mut net = Sequential::mlp(data.width(), &[100, 100], data.classes()).build(&mut gradus::rng(1))?;
+    /// let mut trainer = Trainer::new(SoftmaxCrossEntropy, Adam::default()).replicas(2);
+    /// trainer.fit(&mut net, &data)?;
+    /// assert!(net.accuracy(&data)? > 0.95);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Of `fit` and `step`: a number of 0 or beyond 1024, or more threads than the system grants.
+    pub fn replicas(mut self, count: usize) -> Self {
+        self.replicas = Replicas::new(count);
+        self
+    }
+
+    /// Trains on all ranks of a group together, on several machines say: every rank runs the same program with the same data
+    /// and takes its rows of each batch.
+    ///
+    /// `fit` begins with the network, the optimizer's state and the seed of rank 0, on every rank, and compares all that has
+    /// to be the same: the settings, the data, the architecture. Every rank ends with the same bits, those that one process
+    /// would have, but for the rounding of sums; the history and the validation are of all rows. Files, the progress bar and
+    /// the closure of [`fit_with`](Self::fit_with) are those of rank 0. Where one rank fails, all do ([`Error::Rank`]). In a
+    /// loop of your own every rank hands the whole batch to [`step`](Self::step).
+    ///
+    /// ```
+    /// use gradus::{collective::threads, prelude::*};
+    /// use std::sync::Arc;
+    /// let data = &Digits::load::<f32>()?.take(400)?;
+    /// let train = |rank| {
+    ///     let mut net = Sequential::mlp(data.width(), &[20], data.classes()).build(&mut gradus::rng(1))?;
+    ///     let mut trainer = Trainer::new(SoftmaxCrossEntropy, Adam::default()).across(Arc::new(rank)).epochs(2);
+    ///     trainer.fit(&mut net, data)?;
+    ///     net.to_bytes()
+    /// };
+    /// let nets = std::thread::scope(|scope| {
+    ///     let ranks: Vec<_> = threads(3).into_iter().map(|rank| scope.spawn(move || train(rank))).collect();
+    ///     ranks.into_iter().map(|rank| rank.join().unwrap()).collect::<Result<Vec<_>, Error>>()
+    /// })?;
+    /// assert!(nets[0] == nets[1] && nets[0] == nets[2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn across(mut self, ranks: Arc<dyn Collective>) -> Self {
+        self.world = Some(World::new(ranks));
+        self
+    }
+
     /// The optimizer's driver: step count, learning rate, state.
     pub fn updater(&self) -> &Updater<F, O> {
         &self.updater
@@ -232,9 +306,12 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         train: &Dataset<F>,
         mut after_epoch: impl FnMut(&Epoch<'_, F>) -> ControlFlow<()>,
     ) -> Result<History, Error> {
-        self.check(net, train)?;
+        let checked = self.check(net, train);
+        self.agree(checked)?;
+        self.expect_same_run(net, train)?;
         let mut history = self.begin(net, train.len())?;
-        let progress = Progress::new(self.progress, self.epochs, self.steps_per_epoch(train.len()));
+        let shown = self.progress && self.is_first();
+        let progress = Progress::new(shown, self.epochs, self.steps_per_epoch(train.len()));
         let mut buffers = Buffers::default();
         for number in history.epochs.len() + 1..=self.epochs {
             let tally = self.run_epoch(net, train, &mut buffers, |loss| {
@@ -255,16 +332,33 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
                 let (step, what) = (self.updater.steps() + 1, format!("parameter {name}"));
                 return Err(Error::Diverged { step, what, history: Box::new(history) });
             }
-            self.save_best(net, &history)?;
-            let epoch = Epoch { net, history: &history };
-            progress.epoch(&epoch);
-            let stop = after_epoch(&epoch).is_break();
-            self.save_due(net, &history, train.len(), stop || number == self.epochs)?;
-            if stop {
+            let own = if self.is_first() {
+                self.end_epoch(net, &history, train.len(), |epoch| {
+                    progress.epoch(epoch);
+                    after_epoch(epoch)
+                })
+            } else {
+                Ok(ControlFlow::Continue(()))
+            };
+            if self.agree_on_end(net, own)?.is_break() {
                 break;
             }
         }
         Ok(history)
+    }
+
+    /// Files, and whether to go on.
+    fn end_epoch(
+        &mut self,
+        net: &Sequential<F>,
+        history: &History,
+        rows: usize,
+        after_epoch: impl FnOnce(&Epoch<'_, F>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Error> {
+        self.save_best(net, history)?;
+        let flow = after_epoch(&Epoch { net, history });
+        self.save_due(net, history, rows, flow.is_break() || history.epochs.len() == self.epochs)?;
+        Ok(flow)
     }
 
     /// The steps of one epoch; the next batch is gathered while a step computes.
@@ -277,6 +371,15 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     ) -> Result<Tally, Error> {
         self.draw(train.len(), order);
         let mut tally = Tally::default();
+        if self.is_cut() {
+            for rows in order.chunks(self.batch_size) {
+                let fill = |range: Range<usize>, batch: &mut Batch<F>| train.gather(&rows[range], batch);
+                let outcome = self.take_cut_step(net, rows.len(), fill)?;
+                tally.add(rows.len(), &outcome);
+                after_step(outcome.loss);
+            }
+            return Ok(tally);
+        }
         let mut batches = order.chunks(self.batch_size).peekable();
         train.gather(batches.peek().expect("an epoch has a batch"), batch);
         while let Some(rows) = batches.next() {
@@ -285,9 +388,9 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
                     train.gather(rows, next);
                 }
             };
-            let (loss, right) = kernel::join(rows.len() * train.width(), gather, || self.take_step(net, batch))?;
-            tally.add(rows.len(), loss, right);
-            after_step(loss);
+            let outcome = kernel::join(rows.len() * train.width(), gather, || self.take_step(net, batch))?;
+            tally.add(rows.len(), &outcome);
+            after_step(outcome.loss);
             std::mem::swap(batch, next);
         }
         Ok(tally)
@@ -300,7 +403,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     ///
     /// # Errors
     /// A batch that does not fit the network, a hyper-parameter out of range, [`Error::Diverged`]; the network is
-    /// then as it was before.
+    /// then as it was before. A number of [`replicas`](Self::replicas) that is not possible.
     pub fn step(&mut self, net: &mut Sequential<F>, batch: &mut Batch<F>) -> Result<f64, Error> {
         net.expect_width(batch.rows.ncols())?;
         self.loss.check(net.outputs(), &batch.targets)?;
@@ -308,11 +411,19 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             let what = "targets of a batch (one for each row, at least one)";
             return Err(Error::invalid(what, batch.rows.nrows().max(1), batch.targets.len()));
         }
-        Ok(self.take_step(net, batch)?.0)
+        self.check_replicas()?;
+        let outcome = if self.is_cut() {
+            let whole = &*batch;
+            self.take_cut_step(net, whole.rows.nrows(), |range, part| whole.copy_rows(range, part))?
+        } else {
+            self.take_step(net, batch)?
+        };
+        Ok(outcome.loss)
     }
 
     fn check(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
         require(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
+        self.check_replicas()?;
         if self.sampling == Sampling::WithReplacement {
             // Nothing else limits a batch: a shuffled one is no larger than the data.
             let size = self.batch_size;
@@ -323,6 +434,10 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         self.files.check(self.validation.is_some())?;
         net.check_data(&self.loss, train)?;
         self.validation.as_ref().map_or(Ok(()), |data| net.check_data(&self.loss, data))
+    }
+
+    fn check_replicas(&self) -> Result<(), Error> {
+        require((1..=MOST_REPLICAS).contains(&self.replicas.count), "replicas", "1 to 1024", self.replicas.count)
     }
 
     fn steps_per_epoch(&self, rows: usize) -> usize {
@@ -349,39 +464,122 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         }
     }
 
-    /// Forward, loss, backward, update; gives the loss and how many rows were classified correctly. What layers draw
-    /// depends on the seed and the number of the step only.
-    fn take_step(&mut self, net: &mut Sequential<F>, batch: &mut Batch<F>) -> Result<(f64, Option<usize>), Error> {
+    /// Forward, loss, backward, update. What layers draw depends on the seed and the number of the step only.
+    fn take_step(&mut self, net: &mut Sequential<F>, batch: &mut Batch<F>) -> Result<Outcome, Error> {
         let mut rng = stream(self.seed, self.updater.steps(), "layers");
-        let output = net.forward(std::mem::take(&mut batch.rows), &mut Pass::new(&mut rng));
-        let right = metric::correct(&output, &batch.targets);
-        let (loss, grad) = self.loss.value_and_grad(output, &batch.targets);
-        let loss = loss + self.updater.penalty(net);
-        batch.rows = net.backward_params(grad);
+        let outcome = pass(net, &self.loss, batch, &mut Pass::new(&mut rng));
+        self.update(net, outcome)
+    }
+
+    /// Whether a batch is cut into parts.
+    fn is_cut(&self) -> bool {
+        self.replicas.count > 1 || self.world.is_some()
+    }
+
+    /// The same for a batch that is cut among replicas and ranks, of which `fill` copies rows.
+    fn take_cut_step(
+        &mut self,
+        net: &mut Sequential<F>,
+        batch_rows: usize,
+        fill: impl Fn(Range<usize>, &mut Batch<F>) + Sync,
+    ) -> Result<Outcome, Error> {
+        let ranks = self.world.as_ref().map(|world| &world.ranks);
+        let (rank, size) = ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
+        let rows = rows_of(rank, size, &(0..batch_rows));
+        let first_part = rank * self.replicas.count;
+        let cut = Cut { seed: self.seed, step: self.updater.steps(), batch_rows, rows, first_part };
+        let mut outcome = self.replicas.pass(net, &self.loss, &cut, ranks, fill)?;
+        if let Some(world) = &mut self.world {
+            outcome = world.join(outcome);
+            world.sum_gradients(net);
+        }
+        let weighed = F::of(batch_rows as f64 / outcome.weight);
+        if weighed != F::one() {
+            net.params_mut(&mut |param| {
+                if param.is_trained() {
+                    let gradient = values_mut(&mut param.grad);
+                    kernel::vectorize(move || gradient.iter_mut().for_each(|g| *g *= weighed));
+                }
+            });
+        }
+        self.update(net, outcome)
+    }
+
+    /// The second half of a step; gives the loss with the weight penalty.
+    fn update(&mut self, net: &mut Sequential<F>, outcome: Outcome) -> Result<Outcome, Error> {
+        let loss = outcome.loss + self.updater.penalty(net);
         if !loss.is_finite() {
             return Err(self.updater.diverged(format!("the loss ({loss})")));
         }
         self.updater.step(net)?;
-        Ok((loss, right))
+        Ok(Outcome { loss, ..outcome })
     }
 
     fn record(&self, epoch: usize, tally: &Tally, net: &Sequential<F>) -> Result<EpochRecord, Error> {
-        let (mut validation_loss, mut validation_accuracy) = (None, None);
-        if let Some(data) = &self.validation {
-            let output = net.predict(data.rows())?;
-            validation_accuracy =
-                metric::correct(&output, data.targets()).map(|right| right as f64 / data.len() as f64);
-            validation_loss = Some(self.loss.value(&output, data.targets()));
-        }
+        let validation = self.validation.as_ref().map(|data| self.validation_outcome(net, data)).transpose()?;
+        let accuracy = |right: Option<usize>, rows: usize| right.map(|right| right as f64 / rows as f64);
         Ok(EpochRecord {
             epoch,
             steps: self.updater.steps(),
             learning_rate: self.updater.last_rate(),
-            loss: tally.loss / tally.rows as f64,
-            accuracy: tally.right.map(|right| right as f64 / tally.rows as f64),
-            validation_loss,
-            validation_accuracy,
+            loss: tally.loss(),
+            accuracy: accuracy(tally.right, tally.rows),
+            validation_loss: validation.map(|(outcome, _)| outcome.loss),
+            validation_accuracy: validation.and_then(|(outcome, rows)| accuracy(outcome.right, rows)),
         })
+    }
+
+    /// Loss and right answers on the validation data, and how many rows those are; every rank takes some.
+    fn validation_outcome(&self, net: &Sequential<F>, data: &Dataset<F>) -> Result<(Outcome, usize), Error> {
+        let outcome = |rows: &ArrayRef2<F>, targets: &Targets<F>| {
+            let output = net.predict(rows)?;
+            let (loss, weight) = (self.loss.value(&output, targets), self.loss.weight(targets));
+            Ok(Outcome { loss, weight, right: metric::correct(&output, targets) })
+        };
+        let Some(world) = &self.world else { return Ok((outcome(data.rows(), data.targets())?, data.len())) };
+        let rows = rows_of(world.ranks.rank(), world.ranks.size(), &(0..data.len()));
+        let own = if rows.is_empty() {
+            Outcome::NONE
+        } else {
+            let part = data.range(rows);
+            outcome(part.rows(), part.targets())?
+        };
+        Ok((world.join(own), data.len()))
+    }
+
+    fn is_first(&self) -> bool {
+        self.world.as_ref().is_none_or(World::is_first)
+    }
+
+    /// `own`, unless another rank has failed.
+    fn agree<T>(&self, own: Result<T, Error>) -> Result<T, Error> {
+        match &self.world {
+            Some(world) => world.agree(own),
+            None => own,
+        }
+    }
+
+    /// Whether all ranks are about to do the same.
+    fn expect_same_run(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
+        let Some(world) = &self.world else { return Ok(()) };
+        let data = |data: &Dataset<F>| format!("{data:?}, digest {:016x}", world::digest_of_data(data));
+        let mut run = self.settings(0, &[], Some(train.len()));
+        let validation = self.validation.as_ref().map_or("none".into(), data);
+        let own =
+            [("epochs", self.epochs.to_string()), ("training data", data(train)), ("validation data", validation)];
+        run.extend(own.map(|(name, value)| (name.to_string(), value)));
+        run.extend(world::layout(net));
+        world.expect_same(&run)
+    }
+
+    /// What rank 0 says at the end of an epoch, on all ranks; their networks have to be the same still.
+    fn agree_on_end(&self, net: &Sequential<F>, own: Result<ControlFlow<()>, Error>) -> Result<ControlFlow<()>, Error> {
+        let Some(world) = &self.world else { return own };
+        let flow = world.agree(own)?;
+        world.expect_same(&[("digest of the network".into(), format!("{:016x}", world::digest_of_net(net)))])?;
+        let mut stop = vec![u8::from(flow.is_break())];
+        world.ranks.broadcast(0, &mut stop);
+        Ok(if stop == [1] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// A trainer of the same settings at step 0, with another schedule and no files.
@@ -397,6 +595,8 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             validation: None,
             progress: false,
             files: Files::default(),
+            replicas: Replicas::new(1),
+            world: None,
         }
     }
 
@@ -408,6 +608,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             ("loss", self.loss.name()),
             ("batch_size", self.batch_size.to_string()),
             ("sampling", format!("{:?}", self.sampling)),
+            ("replicas", self.replicas.count.to_string()),
         ];
         settings.extend(own.into_iter().chain(rows).map(|(name, value)| (name.to_string(), value)));
         settings

@@ -155,6 +155,13 @@ fn a_step_with_another_loss_or_a_frozen_layer_allocates_nothing() {
     expect_none("one-hot targets", net(64, 10), &one_hot, Trainer::new(SoftmaxCrossEntropy, Adam::default()));
 }
 
+/// Of the thread that asks for it, which takes a part itself.
+#[test]
+fn a_step_of_replicas_allocates_nothing() {
+    let trainer = || Trainer::new(SoftmaxCrossEntropy, Adam::default());
+    expect_none("replicas", net(64, 10), &digits::<f32>(), trainer().replicas(3));
+}
+
 /// Layers wide enough for several threads: handing a share of the work to another thread takes a few small allocations
 /// (none without the feature `parallel`), and no more with more steps.
 #[test]

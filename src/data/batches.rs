@@ -1,8 +1,11 @@
 //! A data set in batches.
 
-use ndarray::Array2;
+use std::ops::Range;
+
+use ndarray::{Array2, s};
 use rand::Rng;
 
+use crate::array::resize;
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, require};
 use crate::rng::shuffle;
@@ -21,6 +24,15 @@ impl<F: Scalar> Default for Batch<F> {
     /// No rows.
     fn default() -> Self {
         Self { rows: Array2::default((0, 0)), targets: Targets::Labels { labels: Vec::new(), classes: 0 } }
+    }
+}
+
+impl<F: Scalar> Batch<F> {
+    /// Copies a range of the rows, and their targets, into `part`, whose memory is kept where it can be.
+    pub(crate) fn copy_rows(&self, rows: Range<usize>, part: &mut Self) {
+        resize(&mut part.rows, (rows.len(), self.rows.ncols()));
+        part.rows.assign(&self.rows.slice(s![rows.clone(), ..]));
+        self.targets.copy_range(rows, &mut part.targets);
     }
 }
 

@@ -87,6 +87,21 @@ pub(crate) fn zip_mut<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &m
     }
 }
 
+/// Elements a thread takes at a time of arrays that other threads have just written.
+const SHARED_GRAIN: usize = 8 * CACHE_BLOCK;
+
+/// Runs `pass(i, from, part)` on every part of several arrays: the elements from `from` on of array number `i`.
+pub(crate) fn for_each_part<'a, F: Scalar>(
+    arrays: impl Iterator<Item = &'a mut [F]> + Send,
+    pass: impl Fn(usize, usize, &mut [F]) + Sync,
+) {
+    let parts = arrays.enumerate().flat_map(|(i, array)| {
+        let parts = array.chunks_mut(SHARED_GRAIN).enumerate();
+        parts.map(move |(part, elements)| (i, part * SHARED_GRAIN, elements))
+    });
+    threads::parallel_for(parts, |(i, from, part)| pass(i, from, part));
+}
+
 /// Rows of a chunk in prediction: its activations stay in the cache.
 pub(crate) const ROW_CHUNK: usize = 256;
 
@@ -113,6 +128,19 @@ pub(crate) fn for_each_row_chunk<F: Scalar>(
 mod tests {
     use super::*;
     use crate::kernel::threads::on_three_threads;
+
+    #[test]
+    fn for_each_part_passes_every_element_of_every_array_once() {
+        let mut arrays = [0, 1, SHARED_GRAIN, 2 * SHARED_GRAIN + 5].map(|length| vec![0.0_f64; length]);
+        on_three_threads(|| {
+            for_each_part(arrays.iter_mut().map(Vec::as_mut_slice), |i, from, part| {
+                part.iter_mut().enumerate().for_each(|(j, x)| *x += (i * 1_000_000 + from + j) as f64);
+            });
+        });
+        for (i, array) in arrays.iter().enumerate() {
+            assert!(array.iter().enumerate().all(|(j, &x)| x == (i * 1_000_000 + j) as f64), "array {i}");
+        }
+    }
 
     #[test]
     fn for_each_block_passes_every_element_once_with_its_gradient_and_slots() {

@@ -167,33 +167,39 @@ pub(crate) fn column_products<F: Scalar>(a: &Array2<F>, b: &Array2<F>, out: &mut
     );
 }
 
-/// Mean and biased variance of every column of `x: (N, D)`, in two passes: no cancellation.
-pub(crate) fn column_moments<F: Scalar>(x: &Array2<F>, mean: &mut [F], variance: &mut [F]) {
-    assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column moments: shapes do not fit");
-    let rows = x.nrows();
+/// What the rows of `x: (N, D)` add to the mean of every column of a batch that has `batch_rows`.
+pub(crate) fn column_means<F: Scalar>(x: &Array2<F>, batch_rows: usize, mean: &mut [F]) {
+    assert_eq!(mean.len(), x.ncols(), "column means: shapes do not fit");
+    let is_long = x.nrows() >= MANY_ROWS;
     let x = x.as_slice().expect("standard layout");
-    if rows >= MANY_ROWS {
-        let (share, sums) = (1.0 / rows as f64, &mut *mean);
-        vectorize(
-            #[inline(always)]
-            move || long_column_pass((x, x, &x[..sums.len()]), share, sums, |x, _, _| x),
-        );
-        let mean = &*mean;
+    if is_long {
         return vectorize(
             #[inline(always)]
-            move || long_column_pass((x, x, mean), share, variance, |x, _, mean| (x - mean) * (x - mean)),
+            move || long_column_pass((x, x, &x[..mean.len()]), 1.0 / batch_rows as f64, mean, |x, _, _| x),
         );
     }
-    let scale = F::one() / F::of(rows as f64);
-    let sums = &mut *mean;
     vectorize(
         #[inline(always)]
-        move || column_pass(x, scale, sums, |x, _| x),
+        move || column_pass(x, F::one() / F::of(batch_rows as f64), mean, |x, _| x),
     );
-    let mean = &*mean;
+}
+
+/// What they add to its biased variance, given the mean of the whole batch: a second pass, so that nothing cancels.
+pub(crate) fn column_variances<F: Scalar>(x: &Array2<F>, batch_rows: usize, mean: &[F], variance: &mut [F]) {
+    assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column variances: shapes do not fit");
+    let is_long = x.nrows() >= MANY_ROWS;
+    let x = x.as_slice().expect("standard layout");
+    if is_long {
+        let square = |x: f64, _: f64, mean: f64| (x - mean) * (x - mean);
+        return vectorize(
+            #[inline(always)]
+            move || long_column_pass((x, x, mean), 1.0 / batch_rows as f64, variance, square),
+        );
+    }
+    let share = F::one() / F::of(batch_rows as f64);
     vectorize(
         #[inline(always)]
-        move || column_pass(x, scale, variance, |x, j| (x - mean[j]) * (x - mean[j])),
+        move || column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
     );
 }
 
@@ -303,7 +309,8 @@ mod tests {
         for shape in SHAPES {
             let x = matrix(shape) + 1e6;
             let (mut mean, mut variance) = (vec![f64::NAN; shape.1], vec![f64::NAN; shape.1]);
-            column_moments(&x, &mut mean, &mut variance);
+            column_means(&x, shape.0, &mut mean);
+            column_variances(&x, shape.0, &mean, &mut variance);
             for (j, column) in matrix(shape).columns().into_iter().enumerate() {
                 let truth = column.mean().unwrap();
                 let spread = column.iter().map(|x| (x - truth).powi(2)).sum::<f64>() / shape.0 as f64;

@@ -6,7 +6,7 @@
 //! to the program.
 
 #[cfg(feature = "parallel")]
-pub(crate) use pooled::join;
+pub(crate) use pooled::{at_once, join};
 #[cfg(feature = "parallel")]
 pub(super) use pooled::{count, parallel_for};
 
@@ -16,6 +16,7 @@ mod helpers;
 #[cfg(feature = "parallel")]
 mod pooled {
     use std::cell::Cell;
+    use std::io;
     use std::num::NonZero;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::{Mutex, PoisonError};
@@ -23,25 +24,26 @@ mod pooled {
     use super::helpers::Team;
 
     thread_local! {
-        /// Whether this thread runs a task of [`parallel_for`]: a task is not split again.
-        static IN_TASK: Cell<bool> = const { Cell::new(false) };
+        /// How many threads may share the work of this one where it runs a task: 1 in one of [`parallel_for`], which is not
+        /// split again. 0 in no task.
+        static SHARE: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// Marks this thread as running a task until it is dropped. Guards nest: a layer that waits for threads of rayon may be
-    /// given another task of theirs.
+    /// Marks this thread as running a task that so many threads may share until it is dropped. Guards nest: a layer that
+    /// waits for threads of rayon may be given another task of theirs.
     pub(super) struct TaskGuard {
-        before: bool,
+        before: usize,
     }
 
     impl TaskGuard {
-        pub(super) fn begin() -> Self {
-            Self { before: IN_TASK.replace(true) }
+        pub(super) fn begin(threads: usize) -> Self {
+            Self { before: SHARE.replace(threads) }
         }
     }
 
     impl Drop for TaskGuard {
         fn drop(&mut self) {
-            IN_TASK.set(self.before);
+            SHARE.set(self.before);
         }
     }
 
@@ -49,10 +51,10 @@ mod pooled {
     const MOST_THREADS: usize = 256;
 
     /// How many threads may share the work of this one: as many as the pool of rayon has that this thread belongs to, and
-    /// as many as its global pool would have elsewhere, which is not started for that; or 1 within a task.
+    /// as many as its global pool would have elsewhere, which is not started for that; within a task, what is its share.
     pub(crate) fn count() -> usize {
-        if IN_TASK.get() {
-            1
+        if SHARE.get() > 0 {
+            SHARE.get()
         } else if rayon::current_thread_index().is_some() {
             rayon::current_num_threads().min(MOST_THREADS)
         } else {
@@ -88,10 +90,30 @@ mod pooled {
         let items = Mutex::new(items);
         let take = || items.lock().expect("taking an item does not panic").next();
         let work = || {
-            let _guard = TaskGuard::begin();
+            let _guard = TaskGuard::begin(1);
             std::iter::from_fn(take).for_each(&work);
         };
         Team::of_this_process().share(threads - 1, &work, work);
+    }
+
+    /// Calls `work` on every item, of which there are `threads`, each on a thread of its own: they may wait for one another.
+    /// Where [`count`] is more, the items share what is over.
+    ///
+    /// # Errors
+    /// The system refuses a thread; nothing was called.
+    pub(crate) fn at_once<T: Send>(
+        threads: usize,
+        items: impl Iterator<Item = T> + Send,
+        work: impl Fn(T) + Sync,
+    ) -> io::Result<()> {
+        let share = (count() / threads.max(1)).max(1);
+        let items = Mutex::new(items);
+        let take = || items.lock().expect("taking an item does not panic").next();
+        let work = || {
+            let _guard = TaskGuard::begin(share);
+            std::iter::from_fn(take).for_each(&work);
+        };
+        Team::of_this_process().share_at_once(threads.saturating_sub(1), &work, work)
     }
 
     /// Elements from which copying them on another thread pays: some 20 µs from memory, compared with waking the thread.
@@ -130,6 +152,37 @@ pub(super) fn parallel_for<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) 
     items.for_each(work);
 }
 
+/// Calls `work` on every item, each on a thread of its own: they may wait for one another.
+///
+/// # Errors
+/// The system refuses a thread; nothing was called.
+#[cfg(not(feature = "parallel"))]
+pub(crate) fn at_once<T: Send>(
+    threads: usize,
+    mut items: impl Iterator<Item = T> + Send,
+    work: impl Fn(T) + Sync,
+) -> std::io::Result<()> {
+    let (first, work) = (items.next(), &work);
+    std::thread::scope(|scope| {
+        let mut threads = Vec::with_capacity(threads);
+        for item in items {
+            // A thread gets its item once all have started; without one it ends.
+            let (give, take) = std::sync::mpsc::channel();
+            let run = move || take.into_iter().for_each(work);
+            threads.push((std::thread::Builder::new().spawn_scoped(scope, run)?, give, item));
+        }
+        let given = threads.into_iter().map(|(thread, give, item)| (thread, give.send(item)));
+        let threads: Vec<_> = given.map(|(thread, _)| thread).collect();
+        first.into_iter().for_each(work);
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Runs both.
 #[cfg(not(feature = "parallel"))]
 pub(crate) fn join<T>(_elements: usize, aside: impl FnOnce(), work: impl FnOnce() -> T) -> T {
@@ -165,17 +218,70 @@ mod tests {
         assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i));
     }
 
-    /// Waits until this many threads have met; a minute is for ever.
-    #[cfg(feature = "parallel")]
-    fn meet(threads: usize) {
-        let (met, all) = (std::sync::Mutex::new(0), std::sync::Condvar::new());
-        parallel_for(0..threads, |_| {
+    /// Where this many threads wait for one another; a minute is for ever.
+    struct Meeting {
+        threads: usize,
+        met: std::sync::Mutex<usize>,
+        all: std::sync::Condvar,
+    }
+
+    impl Meeting {
+        fn of(threads: usize) -> Self {
+            Self { threads, met: Default::default(), all: Default::default() }
+        }
+
+        fn attend(&self) {
+            let Self { threads, met, all } = self;
             let mut met = met.lock().unwrap();
             *met += 1;
             all.notify_all();
-            let wait = all.wait_timeout_while(met, std::time::Duration::from_secs(60), |met| *met < threads).unwrap();
+            let wait = all.wait_timeout_while(met, std::time::Duration::from_secs(60), |met| *met < *threads).unwrap();
             assert!(!wait.1.timed_out(), "of {threads} threads {} came", *wait.0);
+        }
+    }
+
+    /// More than there are processors, beside tasks that keep helpers busy, within tasks and from several threads at once.
+    #[test]
+    fn items_at_once_can_wait_for_one_another_whatever_else_is_going_on() {
+        let meet = |threads: usize| {
+            let (meetings, calls) = ([Meeting::of(threads), Meeting::of(threads)], AtomicUsize::new(0));
+            let attend = |i: usize| {
+                calls.fetch_add(i, Relaxed);
+                meetings.iter().for_each(Meeting::attend);
+            };
+            at_once(threads, 0..threads, attend).unwrap();
+            assert_eq!(calls.into_inner(), (0..threads).sum::<usize>());
+        };
+        meet(1);
+        meet(7);
+        on_three_threads(|| parallel_for(0..9, |_| meet(3)));
+        std::thread::scope(|scope| {
+            (2..6).for_each(|threads| _ = scope.spawn(move || (0..20).for_each(|_| meet(threads))))
         });
+    }
+
+    #[test]
+    #[cfg(feature = "parallel")]
+    fn items_at_once_share_the_threads_that_are_over() {
+        on_three_threads(|| {
+            at_once(1, 0..1, |_| assert_eq!(count(), 3)).unwrap();
+            at_once(2, 0..2, |_| assert_eq!(count(), 1)).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_panic_at_once_reaches_the_caller() {
+        let panics = |who| move || at_once(3, 0..3, |i| assert!(i != who, "it was {who}"));
+        for who in 0..3 {
+            let panic = std::panic::catch_unwind(panics(who)).unwrap_err();
+            assert_eq!(*panic.downcast::<String>().unwrap(), format!("it was {who}"));
+        }
+    }
+
+    #[cfg(feature = "parallel")]
+    fn meet(threads: usize) {
+        let meeting = Meeting::of(threads);
+        parallel_for(0..threads, |_| meeting.attend());
     }
 
     #[test]
@@ -191,8 +297,8 @@ mod tests {
     #[cfg(feature = "parallel")]
     fn a_task_within_a_task_leaves_the_outer_one_marked() {
         on_three_threads(|| {
-            let outer = pooled::TaskGuard::begin();
-            drop(pooled::TaskGuard::begin());
+            let outer = pooled::TaskGuard::begin(1);
+            drop(pooled::TaskGuard::begin(1));
             assert_eq!(count(), 1);
             drop(outer);
             assert_eq!(count(), 3);

@@ -1,6 +1,6 @@
 use ndarray::Array2;
 
-use super::{Attribute, Description, Graph, Layer, Param, Pass, Role};
+use super::{Attribute, BatchSum, Description, Graph, Layer, Param, Pass, Role};
 use super::{expect_columns, expect_inputs, expect_shape, parts};
 use crate::array::{fits, resize, values, values_mut};
 use crate::error::{Error, require};
@@ -18,6 +18,8 @@ use crate::scalar::Scalar;
 /// The variance of the pass is the biased one (divided by N); ε stands inside the root. Backward, with
 /// `g = dL/dy` and means over the batch: `dL/dγ = Σ g x̂`, `dL/dβ = Σ g`,
 /// `dL/dx = γ / √(σ² + ε) · (g - mean(g) - x̂ mean(g x̂))`.
+///
+/// Means are over the whole batch, also where it is cut into parts ([`Pass`]).
 ///
 /// Inference uses the running statistics in place of μ and σ². A `forward` computes what they become, and the step of an
 /// [`Updater`](crate::optim::Updater) that follows gives them that value ([`Param::commit`]): a step that fails leaves
@@ -61,8 +63,11 @@ pub struct BatchNorm<F = f32> {
     normalized: Array2<F>,
     /// 1 / √(σ² + ε) of the last batch.
     inverse_std: Vec<F>,
-    /// Room for two sums a column.
-    sums: [Vec<F>; 2],
+    /// Two sums a column over the batch, and room to take them.
+    sums: [Vec<F>; 3],
+    /// How the last batch takes them.
+    batch_sum: BatchSum,
+    batch_rows: usize,
 }
 
 /// As many `f32` as hold any count up to 2⁶³.
@@ -89,7 +94,9 @@ impl<F: Scalar> BatchNorm<F> {
             momentum: F::of(0.1),
             normalized: Array2::default((0, 0)),
             inverse_std: vec![F::zero(); width],
-            sums: [vec![F::zero(); width], vec![F::zero(); width]],
+            sums: std::array::from_fn(|_| vec![F::zero(); width]),
+            batch_sum: BatchSum::default(),
+            batch_rows: 0,
         })
     }
 
@@ -139,14 +146,14 @@ impl<F: Scalar> BatchNorm<F> {
     }
 
     /// Leaves the next running statistics for the step that follows, unless they are frozen or there are no rows.
-    fn track(&mut self, rows: usize) {
-        if rows == 0 || self.running_mean.frozen {
+    fn track(&mut self) {
+        if self.batch_rows == 0 || self.running_mean.frozen {
             return;
         }
-        let n = F::of(rows as f64);
-        let unbiased = if rows > 1 { n / (n - F::one()) } else { F::one() };
+        let n = F::of(self.batch_rows as f64);
+        let unbiased = if self.batch_rows > 1 { n / (n - F::one()) } else { F::one() };
         let m = self.momentum;
-        let [mean, variance] = &self.sums;
+        let [mean, variance, _] = &self.sums;
         for (param, batch, scale) in
             [(&mut self.running_mean, mean, F::one()), (&mut self.running_var, variance, unbiased)]
         {
@@ -165,11 +172,14 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
     crate::params!(F: gamma, beta, running_mean, running_var, batches);
 
     #[track_caller]
-    fn forward(&mut self, mut input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
+    fn forward(&mut self, mut input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F> {
         expect_columns("BatchNorm", self.columns(), input.dim());
-        let rows = input.nrows();
-        let [mean, variance] = &mut self.sums;
-        kernel::column_moments(&input, mean, variance);
+        (self.batch_sum, self.batch_rows) = (pass.sum(), pass.batch_rows(input.nrows()));
+        let [mean, variance, room] = &mut self.sums;
+        kernel::column_means(&input, self.batch_rows, mean);
+        self.batch_sum.over(mean, room);
+        kernel::column_variances(&input, self.batch_rows, mean, variance);
+        self.batch_sum.over(variance, room);
         for (inverse, &variance) in self.inverse_std.iter_mut().zip(variance.iter()) {
             *inverse = F::one() / (variance + self.epsilon).sqrt();
         }
@@ -189,7 +199,7 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
                 }
             },
         );
-        self.track(rows);
+        self.track();
         input
     }
 
@@ -198,8 +208,13 @@ impl<F: Scalar> Layer<F> for BatchNorm<F> {
         expect_shape("BatchNorm", self.normalized.dim(), grad.dim());
         kernel::column_sums(&grad, &mut self.beta.grad);
         kernel::column_products(&grad, &self.normalized, &mut self.gamma.grad);
-        let share = F::one() / F::of(grad.nrows() as f64);
-        let (gamma, dgamma, dbeta) = (values(&self.gamma.value), values(&self.gamma.grad), values(&self.beta.grad));
+        let [dgamma, dbeta, room] = &mut self.sums;
+        for (sums, param) in [(&mut *dgamma, &self.gamma), (&mut *dbeta, &self.beta)] {
+            sums.copy_from_slice(values(&param.grad));
+            self.batch_sum.over(sums, room);
+        }
+        let share = F::one() / F::of(self.batch_rows as f64);
+        let gamma = values(&self.gamma.value);
         let width = gamma.len();
         let (inverse, dgamma, dbeta) = (&self.inverse_std[..width], &dgamma[..width], &dbeta[..width]);
         let (g, hat) = (values_mut(&mut grad), values(&self.normalized));

@@ -1,5 +1,4 @@
 use ndarray::Array2;
-use rand::Rng;
 
 use super::activation::Slope;
 use super::{Description, Graph, Layer, Pass};
@@ -96,7 +95,8 @@ impl<F: Scalar> Layer<F> for Dropout<F> {
     fn forward(&mut self, mut input: Array2<F>, pass: &mut Pass<'_>) -> Array2<F> {
         let scale = self.training_scale();
         let mask = self.slope.reset(input.dim());
-        kernel::dropout_mask(pass.rng().next_u64(), 0, self.ratio, scale, mask);
+        let first = pass.first_row() * input.ncols();
+        kernel::dropout_mask(pass.seed(), first, self.ratio, scale, mask);
         self.slope.multiply(&mut input);
         input
     }

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::container::{self, Kind, Reader, Tensor};
+use super::container::{self, Kind, Reader, Tensor, Tensors};
 use super::weights::{self, OPTIMIZER};
 use crate::error::Error;
 use crate::history::{EpochRecord, History};
@@ -65,6 +65,17 @@ struct Versioned {
 impl<F: Scalar> Checkpoint<F> {
     /// Writes the network and the run as one file, whole or not at all.
     pub(crate) fn save(&self, net: &Sequential<F>, path: &Path) -> Result<(), Error> {
+        let (tensors, metadata) = self.tensors(net)?;
+        tensors.save(&metadata, path)
+    }
+
+    /// The bytes of that file.
+    pub(crate) fn to_bytes(&self, net: &Sequential<F>) -> Result<Vec<u8>, Error> {
+        let (tensors, metadata) = self.tensors(net)?;
+        tensors.to_bytes(&metadata)
+    }
+
+    fn tensors(&self, net: &Sequential<F>) -> Result<(Tensors, BTreeMap<String, String>), Error> {
         let mut tensors = weights::tensors(net)?;
         for state in self.state.parameters.iter().filter(|state| !state.slots.is_empty()) {
             let slots = state.slots.len() / (state.shape.0 * state.shape.1);
@@ -79,7 +90,7 @@ impl<F: Scalar> Checkpoint<F> {
         let mut run = serde_json::to_value(self.run()).expect("a run is JSON");
         run["version"] = VERSION.into();
         metadata.insert(RUN.into(), run.to_string());
-        tensors.save(&metadata, path)
+        Ok((tensors, metadata))
     }
 
     fn run(&self) -> Run {

@@ -1,5 +1,6 @@
 use std::ops::Deref;
 
+use super::pass::Outcome;
 use crate::history::{EpochRecord, History};
 use crate::scalar::Scalar;
 use crate::sequential::Sequential;
@@ -25,20 +26,27 @@ impl<F: Scalar> Deref for Epoch<'_, F> {
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) rows: usize,
-    pub(super) loss: f64,
+    loss: f64,
+    weight: f64,
     pub(super) right: Option<usize>,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { rows: 0, loss: 0.0, right: Some(0) }
+        Self { rows: 0, loss: 0.0, weight: 0.0, right: Some(0) }
     }
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, rows: usize, loss: f64, right: Option<usize>) {
+    pub(super) fn add(&mut self, rows: usize, outcome: &Outcome) {
         self.rows += rows;
-        self.loss += loss * rows as f64;
-        self.right = self.right.zip(right).map(|(sum, right)| sum + right);
+        self.loss += outcome.loss * outcome.weight;
+        self.weight += outcome.weight;
+        self.right = self.right.zip(outcome.right).map(|(sum, right)| sum + right);
+    }
+
+    /// The mean over the rows, as the loss weighs them.
+    pub(super) fn loss(&self) -> f64 {
+        self.loss / self.weight
     }
 }

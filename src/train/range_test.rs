@@ -100,7 +100,7 @@ impl RangeTest {
             for rows in order.chunks(trainer.batch_size) {
                 train.gather(rows, &mut batch);
                 let loss = match trainer.take_step(&mut net, &mut batch) {
-                    Ok((loss, _)) => loss,
+                    Ok(outcome) => outcome.loss,
                     Err(Error::Diverged { .. }) => return Ok(sweep),
                     Err(other) => return Err(other),
                 };

@@ -153,8 +153,26 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         self.read_checkpoint(net, Reader::parse(bytes, "the bytes")?, None)
     }
 
-    /// What `fit` begins with: the history until now.
+    /// What `fit` begins with: the history until now. All ranks begin with the network, the state and the seed of rank 0.
     pub(super) fn begin(&mut self, net: &mut Sequential<F>, rows: usize) -> Result<History, Error> {
+        let Some(world) = self.world.clone() else { return self.begin_alone(net, rows) };
+        let own = if world.is_first() {
+            let begin = self.begin_alone(net, rows);
+            begin.and_then(|history| Ok((self.checkpoint(&history, Some(rows)).to_bytes(net)?, history)))
+        } else {
+            Ok(Default::default())
+        };
+        let (mut bytes, history) = world.agree(own)?;
+        world.ranks.broadcast(0, &mut bytes);
+        self.files.resume = None;
+        world.agree(if world.is_first() {
+            Ok(history)
+        } else {
+            self.read_checkpoint(net, Reader::parse(&bytes, "the run of rank 0")?, Some(rows))
+        })
+    }
+
+    fn begin_alone(&mut self, net: &mut Sequential<F>, rows: usize) -> Result<History, Error> {
         let Some(path) = self.files.resume.clone() else { return Ok(History::default()) };
         let history = self.read_checkpoint(net, Reader::open(&path)?, Some(rows))?;
         self.files.resume = None;
@@ -198,15 +216,18 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         path: &Path,
         rows: Option<usize>,
     ) -> Result<(), Error> {
-        let checkpoint = Checkpoint {
+        self.checkpoint(history, rows).save(net, path)
+    }
+
+    fn checkpoint(&self, history: &History, rows: Option<usize>) -> Checkpoint<F> {
+        Checkpoint {
             settings: self.settings(self.updater.steps(), &self.updater.state().losses, rows).into_iter().collect(),
             seed: self.seed,
             drawn: self.drawn,
             state: self.updater.state().clone(),
             history: history.clone(),
             best: self.files.best.iter().map(|best| (format!("{:?}", best.by), best.figure)).collect(),
-        };
-        checkpoint.save(net, path)
+        }
     }
 
     fn read_checkpoint(

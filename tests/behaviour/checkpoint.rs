@@ -284,6 +284,7 @@ fn a_setting_that_one_side_does_not_know_is_not_compared() {
             "optimizer.beta1",
             "optimizer.beta2",
             "optimizer.epsilon",
+            "replicas",
             "sampling",
             "schedule",
             "schedule.rates",

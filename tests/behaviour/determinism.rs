@@ -25,7 +25,13 @@ impl Digest {
 }
 
 /// Trains and predicts at sizes that are worth splitting: one line that two equal runs share.
-fn run<F: Scalar, O: Optimizer<F>>(name: &str, optimizer: O, widths: [usize; 3], rows: usize) -> String {
+fn run<F: Scalar, O: Optimizer<F>>(
+    name: &str,
+    optimizer: O,
+    widths: [usize; 3],
+    rows: usize,
+    replicas: usize,
+) -> String {
     let mut rng = rng(7);
     let x = Array2::from_shape_fn((rows, widths[0]), |(i, j)| F::of(((i * 31 + j * 17) % 101) as f64 / 50.0 - 1.0));
     let data = Dataset::classification(x, (0..rows).map(|i| i * i % 10).collect(), 10).unwrap();
@@ -34,7 +40,7 @@ fn run<F: Scalar, O: Optimizer<F>>(name: &str, optimizer: O, widths: [usize; 3],
     let mut net = net.build(&mut rng).unwrap();
     let mut trainer =
         Trainer::new(SoftmaxCrossEntropy, optimizer).batch_size((rows / 2 + 50).min(rows)).epochs(1).progress(false);
-    trainer = trainer.weight_decay(WeightDecay::L2(1e-4)).validate(&data);
+    trainer = trainer.replicas(replicas).weight_decay(WeightDecay::L2(1e-4)).validate(&data);
     let history = trainer.fit(&mut net, &data).unwrap();
     let mut digest = Digest(0xcbf2_9ce4_8422_2325);
     net.params(&mut |param| digest.add(&param.value));
@@ -47,13 +53,14 @@ fn run<F: Scalar, O: Optimizer<F>>(name: &str, optimizer: O, widths: [usize; 3],
 fn all() -> String {
     let large = [784, 512, 600];
     [
-        run::<f32, _>("Adam", Adam::default(), large, 300),
-        run::<f64, _>("Adam in f64", Adam::default(), large, 300),
-        run::<f32, _>("SGD", SGD::default(), [300, 600, 400], 256),
-        run::<f32, _>("Momentum", Momentum::default(), [300, 600, 400], 256),
-        run::<f32, _>("AdaGrad", AdaGrad::default(), [300, 600, 400], 256),
+        run::<f32, _>("Adam", Adam::default(), large, 300, 1),
+        run::<f64, _>("Adam in f64", Adam::default(), large, 300, 1),
+        run::<f32, _>("SGD", SGD::default(), [300, 600, 400], 256, 1),
+        run::<f32, _>("Momentum", Momentum::default(), [300, 600, 400], 256, 1),
+        run::<f32, _>("AdaGrad", AdaGrad::default(), [300, 600, 400], 256, 1),
         // More rows than columns: another way to split.
-        run::<f32, _>("many rows", Adam::default(), [40, 260, 140], 3000),
+        run::<f32, _>("many rows", Adam::default(), [40, 260, 140], 3000, 1),
+        run::<f32, _>("three replicas", Adam::default(), large, 300, 3),
     ]
     .join("\n")
 }
@@ -79,7 +86,7 @@ fn with_threads(threads: &str) -> String {
 #[test]
 fn two_runs_have_the_same_bits_on_any_number_of_threads() {
     let one = with_threads("1");
-    assert_eq!(one.lines().count(), 6);
+    assert_eq!(one.lines().count(), 7);
     for threads in ["1", "2", "3"] {
         assert_eq!(with_threads(threads), one, "{threads} threads");
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// From the ground floor up; a room may import those of the floors below its own.
 const FLOORS: [&[&str]; 11] = [
     &["array", "json", "rng", "scalar"],
-    &["history", "kernel"],
+    &["collective", "history", "kernel"],
     &["error"],
     &["data", "init", "schedule"],
     &["layer", "loss"],

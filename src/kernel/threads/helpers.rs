@@ -35,6 +35,8 @@ struct Offer {
     job: NonNull<Job<'static>>,
     /// How many.
     places: usize,
+    /// Whether idle helpers are kept for all places.
+    promised: bool,
 }
 
 // SAFETY: the job it points to is `Sync`: a shared reference to a `Sync` closure, an atomic and a mutex.
@@ -42,9 +44,12 @@ unsafe impl Send for Offer {}
 
 #[derive(Default)]
 struct State {
-    /// What is offered, the oldest first.
+    /// What is offered, the oldest first, behind what is promised.
     offers: VecDeque<Offer>,
     helpers: usize,
+    /// Helpers that are in no job; never fewer than the promised places that nobody has taken yet.
+    idle: usize,
+    promised: usize,
     sleeping: usize,
     /// When the system last refused to start a thread.
     refused: Option<Instant>,
@@ -110,9 +115,29 @@ impl Team {
     /// Runs `work` on this thread while up to so many helpers run `help`, once each, if they come before `work` ends.
     /// Waits for those that came, and for nobody else. A panic of theirs goes on here.
     pub(super) fn share<T>(&'static self, helpers: usize, help: &(dyn Fn() + Sync), work: impl FnOnce() -> T) -> T {
+        self.begin_to_want(helpers);
+        self.run(helpers, false, help, work)
+    }
+
+    /// The same with so many helpers that come for certain, each while the others are at it: they may wait for one another.
+    /// An error, and nothing was run, where the system refuses a thread.
+    pub(super) fn share_at_once<T>(
+        &'static self,
+        helpers: usize,
+        help: &(dyn Fn() + Sync),
+        work: impl FnOnce() -> T,
+    ) -> io::Result<T> {
+        self.promise(helpers)?;
+        Ok(self.run(helpers, true, help, work))
+    }
+
+    fn run<T>(&'static self, places: usize, promised: bool, help: &(dyn Fn() + Sync), work: impl FnOnce() -> T) -> T {
+        if places == 0 {
+            return work(); // an offer has a place
+        }
         let job = Job { help, running: AtomicUsize::new(0), panic: Mutex::new(None) };
         let offered = Offered { team: self, job: NonNull::from(&job).cast() };
-        self.offer(offered.job, helpers);
+        self.offer(Offer { job: offered.job, places, promised });
         let done = work();
         drop(offered);
         if let Some(panic) = lock(&job.panic).take() {
@@ -121,30 +146,49 @@ impl Team {
         done
     }
 
-    fn offer(&'static self, job: NonNull<Job<'static>>, places: usize) {
+    fn offer(&self, offer: Offer) {
+        let places = offer.places;
         let mut state = lock(&self.state);
-        state.offers.push_back(Offer { job, places });
+        if offer.promised {
+            state.offers.push_front(offer);
+        } else {
+            state.offers.push_back(offer);
+        }
         self.places.fetch_add(places, Relaxed);
         let sleeping = state.sleeping;
-        let first = state.helpers;
-        let missing =
-            if state.refused.is_some_and(|at| at.elapsed() < PAUSE) { 0 } else { places.saturating_sub(first) };
-        state.helpers += missing;
         drop(state);
         (0..places.min(sleeping)).for_each(|_| self.offered.notify_one());
-        for number in first..first + missing {
-            if (self.start)(self, number).is_err() {
-                let mut state = lock(&self.state);
-                state.helpers -= first + missing - number;
-                state.refused = Some(Instant::now());
-                break;
-            }
+    }
+
+    /// Starts helpers until there are so many, unless the system refused one a moment ago: whoever gets fewer does more
+    /// alone.
+    fn begin_to_want(&'static self, helpers: usize) {
+        let mut state = lock(&self.state);
+        let mut may_ask = state.refused.is_none_or(|at| at.elapsed() >= PAUSE);
+        while may_ask && state.helpers < helpers {
+            may_ask = self.start_helper(&mut state).is_ok();
         }
+    }
+
+    /// Keeps so many idle helpers for an offer to come; starts what is missing.
+    fn promise(&'static self, helpers: usize) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        while state.idle < state.promised + helpers {
+            self.start_helper(&mut state)?;
+        }
+        state.promised += helpers;
+        Ok(())
+    }
+
+    fn start_helper(&'static self, state: &mut State) -> io::Result<()> {
+        (self.start)(self, state.helpers).inspect_err(|_| state.refused = Some(Instant::now()))?;
+        (state.helpers, state.idle) = (state.helpers + 1, state.idle + 1);
+        Ok(())
     }
 
     /// What a helper does, for ever.
     fn help(&self) {
-        let _guard = TaskGuard::begin();
+        let _guard = TaskGuard::begin(1);
         // A layer may use rayon. On a helper such work is done by the helper itself: were it left to the global pool, it
         // would never be done where every thread of that pool waits for a helper.
         let _own = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
@@ -155,7 +199,8 @@ impl Team {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(job.help)) {
                 lock(&job.panic).get_or_insert(panic);
             }
-            let _state = lock(&self.state);
+            let mut state = lock(&self.state);
+            state.idle += 1;
             // The job's owner takes this lock before it lets go of the job.
             if job.running.fetch_sub(1, Release) == 1 {
                 self.ended.notify_all();
@@ -173,8 +218,9 @@ impl Team {
         }
         let mut state = lock(&self.state);
         loop {
-            if let Some(offer) = state.offers.front_mut() {
-                let job = offer.job;
+            let has_time = state.idle > state.promised;
+            if let Some(offer) = state.offers.front_mut().filter(|offer| offer.promised || has_time) {
+                let (job, promised) = (offer.job, offer.promised);
                 // SAFETY: a job is not dropped while it is offered, and it is while the lock is held.
                 unsafe { job.as_ref() }.running.fetch_add(1, Relaxed);
                 self.places.fetch_sub(1, Relaxed);
@@ -182,6 +228,8 @@ impl Team {
                 if offer.places == 0 {
                     state.offers.pop_front();
                 }
+                state.idle -= 1;
+                state.promised -= usize::from(promised);
                 return job;
             }
             state.sleeping += 1;
@@ -201,8 +249,9 @@ impl Drop for Offered {
     fn drop(&mut self) {
         let mut state = lock(&self.team.state);
         if let Some(at) = state.offers.iter().position(|offer| offer.job == self.job) {
-            let places = state.offers.remove(at).map_or(0, |offer| offer.places);
-            self.team.places.fetch_sub(places, Relaxed);
+            let offer = state.offers.remove(at).expect("it is there");
+            self.team.places.fetch_sub(offer.places, Relaxed);
+            state.promised -= if offer.promised { offer.places } else { 0 };
         }
         // SAFETY: `share` keeps the job longer than this.
         let job = unsafe { self.job.as_ref() };
@@ -259,6 +308,33 @@ mod tests {
         let before = ASKED.load(SeqCst);
         team.share(3, &|| unreachable!(), || ());
         assert_eq!(ASKED.load(SeqCst), before + 1);
+    }
+
+    /// A helper that is idle does not take what nobody offers.
+    #[test]
+    fn a_job_without_places_is_done_alone() {
+        let team = team(start);
+        let met = AtomicUsize::new(0);
+        team.share(2, &|| meet(&met, 3), || meet(&met, 3));
+        for _ in 0..1000 {
+            team.share(0, &|| unreachable!(), || ());
+            team.share_at_once(0, &|| unreachable!(), || ()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_job_at_once_needs_all_its_helpers() {
+        let team = team(|team, number| match number {
+            0 | 1 => start(team, number),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        });
+        for _ in 0..10 {
+            assert!(team.share_at_once(3, &|| unreachable!(), || unreachable!()).is_err());
+            let met = AtomicUsize::new(0);
+            team.share_at_once(2, &|| meet(&met, 3), || meet(&met, 3)).unwrap();
+        }
+        let state = lock(&team.state);
+        assert_eq!((state.helpers, state.promised), (2, 0));
     }
 
     #[test]

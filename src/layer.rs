@@ -17,6 +17,7 @@ mod batch_norm;
 mod description;
 mod dropout;
 mod graph;
+mod layer_norm;
 mod param;
 mod pass;
 
@@ -34,6 +35,7 @@ pub use batch_norm::BatchNorm;
 pub use description::Description;
 pub use dropout::{Dropout, DropoutForm};
 pub use graph::{Attribute, Constant, Graph, Node};
+pub use layer_norm::LayerNorm;
 pub(crate) use param::parts;
 pub use param::{Param, Role};
 pub(crate) use pass::Part;

@@ -23,7 +23,7 @@
 //!
 //! | room | what is in it | in the book |
 //! |---|---|---|
-//! | [`layer`] | the trait [`Layer`] and its layers: Affine, activations (ReLU, GELU, …), BatchNorm, Dropout | 5.4 to 5.6, 6.3, 6.4.3 |
+//! | [`layer`] | the trait [`Layer`] and its layers: Affine, activations (ReLU, GELU, …), BatchNorm, LayerNorm, Dropout | 5.4 to 5.6, 6.3, 6.4.3 |
 //! | [`loss`] | the trait [`Loss`]: cross-entropy, squared error | 4.2 |
 //! | [`optim`] | the trait [`Optimizer`]: SGD, Momentum, AdaGrad, Adam and more; [`Updater`](optim::Updater), weight decay, clipping | 6.1, 6.4.2 |
 //! | [`schedule`] | the trait [`Schedule`](schedule::Schedule): learning rates that change | |
@@ -110,8 +110,8 @@ pub use rand;
 pub mod prelude {
     pub use crate::data::{Batch, Categories, Dataset, Digits, Normalizer, Targets, mnist};
     pub use crate::layer::{
-        Affine, BatchNorm, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LeakyReLU, PReLU, Pass, ReLU, Role, SiLU,
-        Sigmoid, Softplus, Tanh,
+        Affine, BatchNorm, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LayerNorm, LeakyReLU, PReLU, Pass, ReLU,
+        Role, SiLU, Sigmoid, Softplus, Tanh,
     };
     pub use crate::loss::{BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy, softmax};
     pub use crate::optim::{

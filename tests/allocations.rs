@@ -66,7 +66,7 @@ fn net<F: Scalar>(width: usize, outputs: usize) -> Sequential<F> {
     let mut rng = rng(1);
     let inner = Sequential::input(30).affine(20, Init::He).batch_norm().sigmoid().dropout(0.2).build(&mut rng).unwrap();
     let net = Sequential::input(width).affine(50, Init::He).batch_norm().relu().dropout_with(0.1, DropoutForm::Book);
-    let net = net.affine(30, Init::Xavier).tanh().layer(inner);
+    let net = net.affine_without_bias(30, Init::Xavier).layer_norm().tanh().layer(inner);
     let net = net.leaky_relu(0.1).prelu().prelu_per_column().elu(1.0).gelu().gelu_with(GELUForm::Tanh).silu();
     net.softplus(1.0).affine(outputs, Init::Glorot).build(&mut rng).unwrap()
 }

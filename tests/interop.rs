@@ -45,6 +45,28 @@ fn network<F: Scalar>(seed: u64, dropout: DropoutForm) -> Result<Sequential<F>, 
         .build(&mut rng)
 }
 
+/// The other network of interop.py: what the first has not.
+fn modern<F: Scalar>(seed: u64) -> Result<Sequential<F>, Error> {
+    Sequential::input(12)
+        .affine_without_bias(16, Init::He)
+        .layer_norm()
+        .gelu()
+        .affine(9, Init::He)
+        .leaky_relu(0.1)
+        .affine(8, Init::Orthogonal(1.4))
+        .prelu()
+        .affine(8, Init::He)
+        .prelu_per_column()
+        .affine(8, Init::He)
+        .elu(1.5)
+        .gelu_with(GELUForm::Tanh)
+        .affine(8, Init::He)
+        .silu()
+        .softplus(2.0)
+        .affine(5, Init::Xavier)
+        .build(&mut rng(seed))
+}
+
 fn rows<F: Scalar>(count: usize) -> Array2<F> {
     let mut rng = rng(3);
     Array2::from_shape_simple_fn((count, 12), || F::of(rng.random_range(-2.0..2.0)))
@@ -61,8 +83,7 @@ fn array<F: Scalar>(nested: &Value) -> Array2<F> {
 }
 
 /// A trained network: biases and running statistics are no longer what they began with.
-fn trained<F: Scalar>(dropout: DropoutForm) -> Result<Sequential<F>, Error> {
-    let mut net = network(1, dropout)?;
+fn trained<F: Scalar>(mut net: Sequential<F>) -> Result<Sequential<F>, Error> {
     let rows = rows(200).mapv(|x: F| x * F::of(3.0) + F::one());
     let labels = (0..200).map(|n| n * 7 % 5).collect();
     let data = Dataset::classification(rows, labels, 5)?;
@@ -72,21 +93,23 @@ fn trained<F: Scalar>(dropout: DropoutForm) -> Result<Sequential<F>, Error> {
 }
 
 fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
-    let net = trained::<F>(DropoutForm::Inverted)?;
     let rows = rows::<F>(64);
     let case = |outputs: &Array2<F>| json!({"rows": nested(&rows), "outputs": nested(outputs)}).to_string();
-    // What a model has beside its network is no matter to PyTorch.
-    let (path, scale) =
-        (dir.join(format!("{name}.safetensors")), Normalizer { mean: vec![0.5; 12], deviation: vec![2.0; 12] });
-    Model::new(net.clone())
-        .scale_inputs(scale)?
-        .name_classes(["a", "b", "c", "d", "e"])?
-        .note("by", "interop")
-        .save(&path)?;
-    assert_eq!(Sequential::<F>::open(&path)?.predict(&rows)?, net.predict(&rows)?);
-    fs::write(dir.join(format!("{name}.json")), case(&net.predict(&rows)?)).unwrap();
-    net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
-    let book = trained::<F>(DropoutForm::Book)?;
+    for (name, net) in
+        [(name.to_string(), network::<F>(1, DropoutForm::Inverted)?), (format!("modern_{name}"), modern::<F>(1)?)]
+    {
+        let net = trained(net)?;
+        // What a model has beside its network is no matter to PyTorch.
+        let path = dir.join(format!("{name}.safetensors"));
+        let scale = Normalizer { mean: vec![0.5; net.inputs()], deviation: vec![2.0; net.inputs()] };
+        let classes: Vec<_> = (0..net.outputs()).map(|class| class.to_string()).collect();
+        let model = Model::new(net.clone()).scale_inputs(scale)?.name_classes(classes)?.note("by", "interop");
+        model.save(&path)?;
+        assert_eq!(Sequential::<F>::open(&path)?.predict(&rows)?, net.predict(&rows)?);
+        fs::write(dir.join(format!("{name}.json")), case(&net.predict(&rows)?)).unwrap();
+        net.save_onnx(dir.join(format!("{name}.onnx")), Output::Raw)?;
+    }
+    let book = trained(network::<F>(1, DropoutForm::Book)?)?;
     book.save_onnx(dir.join(format!("book_{name}.onnx")), Output::Probabilities)?;
     fs::write(dir.join(format!("book_{name}.json")), case(&book.predict_probabilities(&rows)?)).unwrap();
     let nothing = Sequential::<F>::input(12).dropout(0.5).build(&mut rng(1))?;
@@ -95,8 +118,7 @@ fn write<F: Scalar>(dir: &Path, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn read<F: Scalar>(dir: &Path, name: &str, tolerance: f64) -> Result<(), Error> {
-    let mut net = network::<F>(2, DropoutForm::Inverted)?;
+fn read<F: Scalar>(dir: &Path, name: &str, mut net: Sequential<F>, tolerance: f64) -> Result<(), Error> {
     net.load(dir.join(format!("torch_{name}.safetensors")))?;
     let case: Value = serde_json::from_slice(&fs::read(dir.join(format!("torch_{name}.json"))).unwrap()).unwrap();
     let expected = array::<F>(&case["outputs"]).mapv(Scalar::as_f64);
@@ -120,7 +142,9 @@ fn files_go_there_and_back() -> Result<(), Error> {
     let output = Command::new(python).arg(script).arg(dir).output().unwrap();
     println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    read::<f32>(dir, "f32", 1e-6)?;
-    read::<f64>(dir, "f64", 1e-14)?;
+    read::<f32>(dir, "f32", network(2, DropoutForm::Inverted)?, 1e-6)?;
+    read::<f64>(dir, "f64", network(2, DropoutForm::Inverted)?, 1e-14)?;
+    read::<f32>(dir, "modern_f32", modern(2)?, 1e-6)?;
+    read::<f64>(dir, "modern_f64", modern(2)?, 1e-14)?;
     Ok(())
 }

@@ -81,11 +81,17 @@ pub fn affine<F: Scalar>(x: &ArrayRef2<F>, w: &ArrayRef2<F>, b: &ArrayRef2<F>, y
     product(x, w, Some(b.as_slice().expect(BIAS_LAYOUT)), y);
 }
 
-/// `x W + b` in a new array.
+/// `y = x W`: [`affine`] without a bias.
 #[track_caller]
-pub(crate) fn affine_of<F: Scalar>(x: &ArrayRef2<F>, w: &ArrayRef2<F>, b: &ArrayRef2<F>) -> Array2<F> {
+pub(crate) fn linear<F: Scalar>(x: &ArrayRef2<F>, w: &ArrayRef2<F>, y: &mut Array2<F>) {
+    product(x, w, None, y);
+}
+
+/// `x W + b`, or `x W`, in a new array.
+#[track_caller]
+pub(crate) fn affine_of<F: Scalar>(x: &ArrayRef2<F>, w: &ArrayRef2<F>, b: Option<&ArrayRef2<F>>) -> Array2<F> {
     let mut y = Array2::uninit((x.nrows(), w.ncols()));
-    into(Level::detected(), x, w, Some(b.as_slice().expect(BIAS_LAYOUT)), &mut y);
+    into(Level::detected(), x, w, b.map(|b| b.as_slice().expect(BIAS_LAYOUT)), &mut y);
     // SAFETY: a product writes all of its result.
     unsafe { y.assume_init() }
 }

@@ -64,6 +64,27 @@ pub(crate) fn sum<F: Scalar>(x: &[F]) -> F {
     reduce(x, F::zero(), |sum, x| sum + x)
 }
 
+/// Σ a b, of two slices of one length.
+#[inline(always)]
+pub(crate) fn dot<F: Scalar>(a: &[F], b: &[F]) -> F {
+    if a.len() < 2 * LANES {
+        return a.iter().zip(b).fold(F::zero(), |sum, (&a, &b)| sum + a * b);
+    }
+    let lanes = vectorize(
+        #[inline(always)]
+        move || {
+            let mut lanes = [F::zero(); LANES];
+            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+            for (a, b) in a.iter().zip(b) {
+                lanes.iter_mut().zip(a).zip(b).for_each(|((sum, &a), &b)| *sum += a * b);
+            }
+            lanes.iter_mut().zip(a_rest).zip(b_rest).for_each(|((sum, &a), &b)| *sum += a * b);
+            lanes
+        },
+    );
+    lanes.into_iter().fold(F::zero(), |sum, lane| sum + lane)
+}
+
 /// The largest element; ignores NaN.
 #[inline(always)]
 pub(crate) fn max<F: Scalar>(x: &[F]) -> F {
@@ -236,6 +257,15 @@ mod tests {
             let x = numbers(n);
             let plain = x.iter().map(|x| x * x).sum::<f64>();
             assert!((sum_of_squares(&x) - plain).abs() <= 1e-13 * plain, "{n}");
+        }
+    }
+
+    #[test]
+    fn dot_takes_every_pair() {
+        for n in [0, 1, 31, 63, 64, 65, 1000, 1023] {
+            let (a, b) = (numbers(n), numbers(n + 5).split_off(5));
+            let plain = a.iter().zip(&b).map(|(a, b)| a * b).sum::<f64>();
+            assert!((dot(&a, &b) - plain).abs() <= 1e-13 * n as f64, "{n}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::init::Init;
 use crate::kernel;
 use crate::scalar::Scalar;
 
-/// The fully connected layer, `y = x W + b`.
+/// The fully connected layer, `y = x W + b`, or `y = x W` [without a bias](Self::without_bias).
 ///
 /// `x: (N, in)`, `W: (in, out)`, `b: (1, out)`, `y: (N, out)`. Backward, with `g = dL/dy`:
 /// `dL/dW = xᵀ g`, `dL/db = Σₙ gₙ`, `dL/dx = g Wᵀ`.
@@ -25,8 +25,8 @@ use crate::scalar::Scalar;
 pub struct Affine<F = f32> {
     /// W, `(in, out)`.
     pub weight: Param<F>,
-    /// b, `(1, out)`.
-    pub bias: Param<F>,
+    /// b, `(1, out)`, where the layer has one.
+    pub bias: Option<Param<F>>,
     /// What forward was given; backward turns its buffer into dL/dx.
     x: Array2<F>,
     /// The buffer of the next output: the gradient that backward has used up.
@@ -39,7 +39,8 @@ impl<F: Scalar> Affine<F> {
     /// ```
     /// use gradus::{Init, layer::Affine};
     /// let affine = Affine::<f32>::new(784, 100, Init::He, &mut gradus::rng(1))?;
-    /// assert_eq!((affine.weight.value.dim(), affine.bias.value.dim()), ((784, 100), (1, 100)));
+    /// assert_eq!(affine.weight.value.dim(), (784, 100));
+    /// assert_eq!(affine.bias.unwrap().value.dim(), (1, 100));
     /// # Ok::<(), gradus::Error>(())
     /// ```
     ///
@@ -68,10 +69,22 @@ impl<F: Scalar> Affine<F> {
         Ok(Self::assemble(standard(weight), standard(bias.insert_axis(Axis(0)))))
     }
 
+    /// The same layer without its bias, `y = x W`: PyTorch's `bias=False`. A saved network has no tensor for it.
+    ///
+    /// ```
+    /// use gradus::{Init, layer::{Affine, Layer}, ndarray::array};
+    /// let linear = Affine::new(2, 1, Init::Constant(1.0), &mut gradus::rng(1))?.without_bias();
+    /// assert_eq!(linear.infer(array![[2.0, 3.0]]), array![[5.0]]);
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
+    }
+
     fn assemble(weight: Array2<F>, bias: Array2<F>) -> Self {
         Self {
             weight: Param::new("weight", Role::Weight, weight),
-            bias: Param::new("bias", Role::Bias, bias),
+            bias: Some(Param::new("bias", Role::Bias, bias)),
             x: Array2::default((0, 0)),
             spare: Array2::default((0, 0)),
         }
@@ -92,21 +105,32 @@ impl<F: Scalar> Affine<F> {
         if !self.weight.frozen {
             kernel::weight_gradient(&self.x, g, &mut self.weight.grad);
         }
-        if !self.bias.frozen {
-            kernel::column_sums(g, &mut self.bias.grad);
+        if let Some(bias) = self.bias.as_mut().filter(|bias| !bias.frozen) {
+            kernel::column_sums(g, &mut bias.grad);
         }
     }
 }
 
 impl<F: Scalar> Layer<F> for Affine<F> {
-    crate::params!(F: weight, bias);
+    fn params(&self, visit: &mut dyn FnMut(&Param<F>)) {
+        visit(&self.weight);
+        self.bias.iter().for_each(visit);
+    }
+
+    fn params_mut(&mut self, visit: &mut dyn FnMut(&mut Param<F>)) {
+        visit(&mut self.weight);
+        self.bias.iter_mut().for_each(visit);
+    }
 
     #[track_caller]
     fn forward(&mut self, input: Array2<F>, _pass: &mut Pass<'_>) -> Array2<F> {
         expect_columns("Affine", self.inputs(), input.dim());
         let mut y = std::mem::take(&mut self.spare);
         resize(&mut y, (input.nrows(), self.outputs()));
-        kernel::affine(&input, &self.weight.value, &self.bias.value, &mut y);
+        match &self.bias {
+            Some(bias) => kernel::affine(&input, &self.weight.value, &bias.value, &mut y),
+            None => kernel::linear(&input, &self.weight.value, &mut y),
+        }
         self.x = input;
         y
     }
@@ -135,7 +159,7 @@ impl<F: Scalar> Layer<F> for Affine<F> {
     #[track_caller]
     fn infer_rows(&self, rows: &ArrayRef2<F>) -> Array2<F> {
         expect_columns("Affine", self.inputs(), rows.dim());
-        kernel::affine_of(rows, &self.weight.value, &self.bias.value)
+        kernel::affine_of(rows, &self.weight.value, self.bias.as_ref().map(|bias| &*bias.value))
     }
 
     fn width(&self, input: usize) -> Result<usize, Error> {
@@ -144,7 +168,8 @@ impl<F: Scalar> Layer<F> for Affine<F> {
     }
 
     fn export(&self, graph: &mut Graph<F>) -> Result<(), Error> {
-        let constants = [graph.parameter(&self.weight), graph.parameter(&self.bias)];
+        let mut constants = vec![graph.parameter(&self.weight)];
+        constants.extend(self.bias.iter().map(|bias| graph.parameter(bias)));
         graph.node("Gemm", &constants, &[]);
         Ok(())
     }

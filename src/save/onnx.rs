@@ -11,6 +11,7 @@
 //! | [`ELU`](crate::layer::ELU), [`Softplus`](crate::layer::Softplus) | Elu; Softplus between a Mul and a Div by β |
 //! | [`SiLU`](crate::layer::SiLU), [`GELU`](crate::layer::GELU) | Sigmoid and Mul; Erf or Tanh and what belongs to it |
 //! | [`BatchNorm`](crate::layer::BatchNorm) | BatchNormalization, with the running statistics (in `f64` the variance holds what ε, an `f32` there, lacks) |
+//! | [`LayerNorm`](crate::layer::LayerNorm) | LayerNormalization, whose ε is an `f32` |
 //! | [`Dropout`](crate::layer::Dropout) | none; in the book's form a Mul by `1 - ratio` |
 //! | [`Sequential`] | those of its layers |
 //! | your own | what its [`Layer::export`] writes; without, an error names the layer |

@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2};
 use super::container::Reader;
 use crate::error::Error;
 use crate::layer::{
-    Affine, BatchNorm, Description, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LeakyReLU, PReLU,
+    Affine, BatchNorm, Description, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LayerNorm, LeakyReLU, PReLU,
 };
 use crate::layer::{ReLU, SiLU, Sigmoid, Softplus, Tanh};
 use crate::scalar::Scalar;
@@ -65,7 +65,8 @@ impl<F: Scalar> Default for Registry<F> {
         Self { makers: BTreeMap::new() }
             .with("Affine", |described| {
                 let [outputs, inputs] = described.shape("weight")?;
-                Affine::from_parts(Array2::zeros((inputs, outputs)), Array1::zeros(outputs))
+                let affine = Affine::from_parts(Array2::zeros((inputs, outputs)), Array1::zeros(outputs))?;
+                Ok(if described.has("bias") { affine } else { affine.without_bias() })
             })
             .with("BatchNorm", |described| {
                 let [columns] = described.shape("weight")?;
@@ -78,6 +79,10 @@ impl<F: Scalar> Default for Registry<F> {
             })
             .with("ELU", |described| ELU::new(described.get("alpha")?))
             .with("GELU", |described| Ok(GELU::with_form(described.form(&[GELUForm::Erf, GELUForm::Tanh])?)))
+            .with("LayerNorm", |described| {
+                let [columns] = described.shape("weight")?;
+                LayerNorm::new(columns)?.with_epsilon(described.get("epsilon")?)
+            })
             .with("LeakyReLU", |described| LeakyReLU::new(described.get("negative_slope")?))
             .with("PReLU", |described| {
                 let [slopes] = described.shape("weight")?;

@@ -6,8 +6,8 @@ use super::Sequential;
 use crate::error::Error;
 use crate::init::Init;
 use crate::layer::{
-    Affine, BatchNorm, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LeakyReLU, PReLU, ReLU, SiLU, Sigmoid,
-    Softplus, Tanh,
+    Affine, BatchNorm, Dropout, DropoutForm, ELU, GELU, GELUForm, Layer, LayerNorm, LeakyReLU, PReLU, ReLU, SiLU,
+    Sigmoid, Softplus, Tanh,
 };
 use crate::scalar::Scalar;
 
@@ -37,12 +37,22 @@ impl<F: Scalar> Debug for Builder<F> {
 impl<F: Scalar> Builder<F> {
     /// An [`Affine`] layer with this many outputs.
     pub fn affine(self, outputs: usize, init: Init) -> Self {
-        self.make(move |inputs, rng| Affine::new(inputs, outputs, init, rng))
+        self.layer_with(move |inputs, rng| Affine::new(inputs, outputs, init, rng))
+    }
+
+    /// An [`Affine`] layer without a bias: before a normalisation, which takes a bias out again.
+    pub fn affine_without_bias(self, outputs: usize, init: Init) -> Self {
+        self.layer_with(move |inputs, rng| Ok(Affine::new(inputs, outputs, init, rng)?.without_bias()))
+    }
+
+    /// A [`LayerNorm`] layer.
+    pub fn layer_norm(self) -> Self {
+        self.layer_with(|width, _| LayerNorm::new(width))
     }
 
     /// A [`BatchNorm`] layer.
     pub fn batch_norm(self) -> Self {
-        self.make(|width, _| BatchNorm::new(width))
+        self.layer_with(|width, _| BatchNorm::new(width))
     }
 
     /// A [`Dropout`] layer that drops a share `ratio`, in the inverted form.
@@ -52,7 +62,7 @@ impl<F: Scalar> Builder<F> {
 
     /// A [`Dropout`] layer in the form asked for.
     pub fn dropout_with(self, ratio: f64, form: DropoutForm) -> Self {
-        self.make(move |_, _| Dropout::with_form(ratio, form))
+        self.layer_with(move |_, _| Dropout::with_form(ratio, form))
     }
 
     /// A [`ReLU`] layer.
@@ -72,7 +82,7 @@ impl<F: Scalar> Builder<F> {
 
     /// A [`LeakyReLU`] layer with this slope below 0.
     pub fn leaky_relu(self, negative_slope: f64) -> Self {
-        self.make(move |_, _| LeakyReLU::new(negative_slope))
+        self.layer_with(move |_, _| LeakyReLU::new(negative_slope))
     }
 
     /// A [`PReLU`] layer with one slope for all columns.
@@ -82,12 +92,12 @@ impl<F: Scalar> Builder<F> {
 
     /// A [`PReLU`] layer with a slope for each column.
     pub fn prelu_per_column(self) -> Self {
-        self.make(|width, _| PReLU::per_column(width))
+        self.layer_with(|width, _| PReLU::per_column(width))
     }
 
     /// An [`ELU`] layer with this α.
     pub fn elu(self, alpha: f64) -> Self {
-        self.make(move |_, _| ELU::new(alpha))
+        self.layer_with(move |_, _| ELU::new(alpha))
     }
 
     /// A [`GELU`] layer, as it is defined.
@@ -107,7 +117,7 @@ impl<F: Scalar> Builder<F> {
 
     /// A [`Softplus`] layer with this β.
     pub fn softplus(self, beta: f64) -> Self {
-        self.make(move |_, _| Softplus::new(beta))
+        self.layer_with(move |_, _| Softplus::new(beta))
     }
 
     /// A layer of your own, or a whole network.
@@ -122,10 +132,29 @@ impl<F: Scalar> Builder<F> {
     /// # Ok::<(), gradus::Error>(())
     /// ```
     pub fn layer(self, layer: impl Layer<F> + 'static) -> Self {
-        self.make(|_, _| Ok(layer))
+        self.layer_with(|_, _| Ok(layer))
     }
 
-    fn make<L: Layer<F> + 'static>(
+    /// A layer that is made once the width before it is known, with the network's generator: initial weights of your
+    /// own, a layer of your own that draws some.
+    ///
+    /// ```
+    /// use gradus::{prelude::*, ndarray::{Array1, Array2}, rand::RngExt};
+    /// // Weights of -1, 0 and 1.
+    /// let net = Sequential::<f32>::input(64)
+    ///     .layer_with(|inputs, rng| {
+    ///         let weights = Array2::from_shape_simple_fn((inputs, 20), || rng.random_range(-1..=1_i8).into());
+    ///         Affine::from_parts(weights, Array1::zeros(20))
+    ///     })
+    ///     .relu()
+    ///     .affine(10, Init::He)
+    ///     .build(&mut rng(1))?;
+    /// net.layers()[0].params(&mut |param| assert!(param.value.iter().all(|w| w.fract() == 0.0)));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// An error of `make` is one of [`build`](Self::build), with the place of the layer.
+    pub fn layer_with<L: Layer<F> + 'static>(
         mut self,
         make: impl FnOnce(usize, &mut dyn Rng) -> Result<L, Error> + 'static,
     ) -> Self {

@@ -30,6 +30,7 @@ fn values_are_sent_shared_cloned_and_printed() {
     value::<Tanh>();
     value::<LeakyReLU>();
     value::<PReLU>();
+    value::<LayerNorm>();
     value::<ELU>();
     value::<GELU>();
     value::<GELUForm>();

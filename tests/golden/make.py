@@ -37,6 +37,7 @@ INPUTS = {
     "prelu": ["x", "a", "dy"],
     "batchnorm": ["gamma", "beta", "eps", "momentum_torch", "running_mean_init", "running_var_init"]
     + ["x1", "dy1", "x2", "dy2", "x_eval", "dy_eval", ("book", ["eps", "momentum", "running_var_init"])],
+    "layernorm": ["x", "gamma", "beta", "eps", "dy"],
     "softmax_ce": ["logits", "labels"],
     "mse": ["y", "t"],
     "dropout": ["p", "x", "dy", "mask"],
@@ -138,6 +139,12 @@ def batchnorm_of_the_book(case, eps, momentum, running_var_init):
     y_eval = gamma * ((np.array(case["x_eval"]) - running_mean) / np.sqrt(running_var + eps)) + beta
     made = {"y2": y, "dx2": dx, "dgamma2": dgamma, "dbeta2": dbeta}
     return made | {"running_mean": running_mean, "running_var": running_var, "y_eval": y_eval}
+
+
+def layernorm(case):
+    x, gamma, beta = leaf(case["x"]), leaf(case["gamma"]), leaf(case["beta"])
+    y = functional.layer_norm(x, gamma.shape, gamma, beta, case["eps"])
+    return {"y": y, **backward(y, case["dy"], dx=x, dgamma=gamma, dbeta=beta)}
 
 
 def softmax_ce(case):
@@ -473,6 +480,7 @@ PROGRAMS = {
     "activation": lambda case: activation(case, lambda x: getattr(functional, case["function"])(x, **case["hyper"])),
     "prelu": prelu,
     "batchnorm": batchnorm,
+    "layernorm": layernorm,
     "softmax_ce": softmax_ce,
     "mse": mse,
     "dropout": dropout,

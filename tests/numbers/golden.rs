@@ -90,12 +90,12 @@ fn each(file: &str, check: impl Fn(&Case, &str)) -> usize {
 
 #[test]
 fn layers_and_losses_in_f64_are_those_of_pytorch() {
-    assert_eq!(each(LAYERS, layer::<f64>), 32);
+    assert_eq!(each(LAYERS, layer::<f64>), 34);
 }
 
 #[test]
 fn layers_and_losses_in_f32_are_those_of_pytorch() {
-    assert_eq!(each(LAYERS, layer::<f32>), 32);
+    assert_eq!(each(LAYERS, layer::<f32>), 34);
 }
 
 #[test]
@@ -120,6 +120,7 @@ fn layer<F: Exact>(case: &Case, kind: &str) {
             batch_norm::<F>(case);
             batch_norm_of_the_book::<F>(case);
         }
+        "layernorm" => layer_norm::<F>(case),
         "softmax_ce" => softmax_cross_entropy::<F>(case),
         "mse" => mean_squared_error::<F>(case),
         "dropout" => dropout::<F>(case),
@@ -137,7 +138,7 @@ fn affine<F: Exact>(case: &Case) {
     case.expect("y", &forward(&mut affine, case.matrix("x")));
     case.expect("dx", &affine.backward(case.matrix("dy")));
     case.expect("dW", &affine.weight.grad);
-    case.expect("db", &affine.bias.grad);
+    case.expect("db", &affine.bias.as_ref().unwrap().grad);
 }
 
 fn element_wise<F: Exact>(case: &Case, mut layer: impl Layer<F>) {
@@ -188,6 +189,17 @@ fn batch_norm<F: Exact>(case: &Case) {
     case.expect("y_eval_unbiased", &norm.infer(case.matrix("x_eval")));
     norm.running_var.value = case.matrix("running_var_biased").into();
     case.expect("y_eval_biased", &norm.infer(case.matrix("x_eval")));
+}
+
+fn layer_norm<F: Exact>(case: &Case) {
+    let gamma = case.matrix::<F>("gamma");
+    let mut norm = LayerNorm::new(gamma.ncols()).unwrap().with_epsilon(case.number("eps")).unwrap();
+    (norm.gamma.value, norm.beta.value) = (gamma.into(), case.matrix("beta").into());
+    case.expect("y", &norm.infer(case.matrix("x")));
+    case.expect("y", &forward(&mut norm, case.matrix("x")));
+    case.expect("dx", &norm.backward(case.matrix("dy")));
+    case.expect("dgamma", &norm.gamma.grad);
+    case.expect("dbeta", &norm.beta.grad);
 }
 
 /// The book's BatchNorm: ε 1e-6, and a running variance that starts at 0 and averages the biased variance, which is

@@ -27,6 +27,8 @@ fn built_in() -> Vec<Box<dyn Layer<f64>>> {
     let mut rng = rng(5);
     let mut norm = BatchNorm::new(4).unwrap();
     (norm.gamma.value, norm.beta.value) = (random(1, 4, &mut rng).into(), random(1, 4, &mut rng).into());
+    let mut row_norm = LayerNorm::new(4).unwrap();
+    (row_norm.gamma.value, row_norm.beta.value) = (random(1, 4, &mut rng).into(), random(1, 4, &mut rng).into());
     let inner = Sequential::input(4).affine(6, Init::He).batch_norm().tanh().dropout(0.3).affine(2, Init::Xavier);
     vec![
         Box::new(Affine::new(4, 3, Init::He, &mut rng).unwrap()),
@@ -42,6 +44,8 @@ fn built_in() -> Vec<Box<dyn Layer<f64>>> {
         Box::new(SiLU::new()),
         Box::new(Softplus::new(1.7).unwrap()),
         Box::new(norm),
+        Box::new(row_norm),
+        Box::new(Affine::new(4, 3, Init::He, &mut rng).unwrap().without_bias()),
         Box::new(Dropout::new(0.4).unwrap()),
         Box::new(Dropout::with_form(0.4, DropoutForm::Book).unwrap()),
         Box::new(Dropout::new(0.0).unwrap()),

@@ -51,6 +51,7 @@ fn expect_distribution<F: Scalar>(init: Init, std: f64, uniform: bool) {
 fn every_init_has_its_distribution() {
     let (n_in, n_out) = (INPUTS as f64, OUTPUTS as f64);
     for (init, std, uniform) in [
+        (Init::Uniform(0.3), 0.3 / 3.0_f64.sqrt(), true),
         (Init::Normal(1.0), 1.0, false),
         (Init::Normal(0.01), 0.01, false),
         (Init::Xavier, (1.0 / n_in).sqrt(), false),
@@ -63,6 +64,28 @@ fn every_init_has_its_distribution() {
         expect_distribution::<f32>(init, std, uniform);
         expect_distribution::<f64>(init, std, uniform);
     }
+}
+
+/// `WᵀW` or `WWᵀ`, the smaller, is the identity times the square of the gain, and the entries are spread as they should.
+#[test]
+fn orthogonal_weights_are_orthogonal() {
+    for (inputs, outputs) in [(200, 200), (300, 70), (70, 300), (1, 5), (5, 1), (1, 1)] {
+        let init = Init::Orthogonal(1.5);
+        let weights = init.sample::<f64>(inputs, outputs, &mut rng(5)).unwrap();
+        assert_eq!(weights.dim(), (inputs, outputs));
+        let gram = if inputs < outputs { weights.dot(&weights.t()) } else { weights.t().dot(&weights) };
+        assert_abs_diff_eq!(gram / 1.5_f64.powi(2), Array2::eye(inputs.min(outputs)), epsilon = 1e-12);
+        let squares = weights.iter().map(|w| w * w).sum::<f64>() / weights.len() as f64;
+        assert_relative_eq!(squares.sqrt(), init.std(inputs, outputs), max_relative = 1e-12);
+    }
+    let (mean, _, kurtosis) = moments(&Init::Orthogonal(1.0).sample::<f64>(200, 200, &mut rng(6)).unwrap());
+    assert_abs_diff_eq!(mean, 0.0, epsilon = limits(200 * 200, 1.0 / 200.0_f64.sqrt(), 3.0).0);
+    assert_abs_diff_eq!(kurtosis, 3.0, epsilon = 0.15); // nearly normal
+    let mut negative = 0;
+    for seed in 0..100 {
+        negative += usize::from(Init::Orthogonal(1.0).sample::<f64>(2, 2, &mut rng(seed)).unwrap()[[1, 1]] < 0.0);
+    }
+    assert!((30..=70).contains(&negative), "{negative} of 100: signs are drawn as well");
 }
 
 /// A seed is a promise: no later version of this crate, or of one below it, draws others.
@@ -92,7 +115,7 @@ fn affine_has_the_weights_of_its_init_and_no_biases() {
     let (_, std, _) = moments(&affine.weight.value);
     let expected = (2.0 / INPUTS as f64).sqrt();
     assert_abs_diff_eq!(std / expected, 1.0, epsilon = limits(INPUTS * OUTPUTS, expected, 3.0).1);
-    assert_eq!(affine.bias.value, Array2::<f64>::zeros((1, OUTPUTS)));
+    assert_eq!(affine.bias.unwrap().value, Array2::<f64>::zeros((1, OUTPUTS)));
 }
 
 const ROWS: usize = 300;

@@ -41,6 +41,10 @@ fn layers_that_cannot_be_are_refused() {
         expect_error!(Affine::<f32>::new(3, 2, Init::Normal(std), &mut rng), Invalid, &message);
     }
     // Finite, but not as the number type that is asked for.
+    let uniform = Init::Uniform(-1.0).sample::<f32>(1, 1, &mut rng);
+    expect_error!(uniform, Invalid, "Init::Uniform limit: expected a finite limit of at least 0, found -1");
+    let orthogonal = Init::Orthogonal(f64::NAN).sample::<f32>(1, 1, &mut rng);
+    expect_error!(orthogonal, Invalid, "Init::Orthogonal gain: expected a finite gain of at least 0, found NaN");
     let message = format!("Init::Constant: expected a finite value, found {}", 1e300);
     expect_error!(Init::Constant(1e300).sample::<f32>(1, 1, &mut rng), Invalid, &message);
     assert_eq!(Init::Constant(1e300).sample::<f64>(1, 1, &mut rng).unwrap()[[0, 0]], 1e300);

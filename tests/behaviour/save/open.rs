@@ -18,6 +18,7 @@ fn net<F: Scalar>() -> Sequential<F> {
     let inner = Sequential::input(4).sigmoid().layer(innermost).affine(4, Init::He);
     let inner = inner.layer(ELU::new(0.7).unwrap()).layer(GELU::with_form(GELUForm::Tanh)).layer(PReLU::new());
     let inner = inner.layer(LeakyReLU::new(0.3).unwrap()).layer(PReLU::per_column(4).unwrap()).layer(SiLU::new());
+    let inner = inner.layer(LayerNorm::new(4).unwrap().with_epsilon(0.01).unwrap()).affine_without_bias(4, Init::He);
     let inner = inner.layer(Softplus::new(1.7).unwrap()).build(&mut rng).unwrap();
     let net = Sequential::input(3).dropout(0.1 + 0.2).affine(4, Init::He).relu().layer(inner);
     let mut net = net.dropout_with(1.0 / 3.0, DropoutForm::Book).affine(2, Init::Xavier).build(&mut rng).unwrap();

@@ -21,7 +21,7 @@ use super::trial::{Key, TrialRecord};
 use crate::error::Error;
 use crate::save;
 
-/// How many of the last bytes are remembered, to see that they are still there.
+/// How many of the first and the last bytes are remembered, to see that they are still there.
 const TAIL: usize = 256;
 
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub(super) struct Log {
     header: Header,
     /// How many bytes of the file have been read or written.
     read: u64,
-    /// The last of these bytes.
+    /// The first of these bytes, and the last.
+    head: Vec<u8>,
     tail: Vec<u8>,
     finished: HashMap<Key, TrialRecord>,
     /// Owners by trial.
@@ -73,8 +74,8 @@ impl Log {
 
     fn new(path: &Path, file: File, header: Header) -> Result<Self, Error> {
         let path = std::path::absolute(path).map_err(Error::io("open", path))?;
-        let (tail, finished, claims, owner, unwritten, notes) = Default::default();
-        Ok(Self { path, file, header, read: 0, tail, finished, claims, owner, unwritten, notes })
+        let (head, tail, finished, claims, owner, unwritten, notes) = Default::default();
+        Ok(Self { path, file, header, read: 0, head, tail, finished, claims, owner, unwritten, notes })
     }
 
     /// Reads the log of any study: its header, its finished trials and its notes. The file is not changed.
@@ -144,15 +145,16 @@ impl Log {
             let problem = "the study's log was replaced by another file while the study used it";
             return Err(format_error(&self.path, 0, problem.into()));
         }
-        let start = self.read - self.tail.len() as u64;
-        let mut found = Vec::new();
-        let mut file = &self.file;
-        let read = file.seek(SeekFrom::Start(start));
-        let read = read.and_then(|_| file.take(self.tail.len() as u64).read_to_end(&mut found));
-        read.map_err(Error::io("read", &self.path))?;
-        if found != self.tail {
-            let problem = "the study's log was cut or written over while the study used it";
-            return Err(format_error(&self.path, start, problem.into()));
+        for (start, expected) in [(0, &self.head), (self.read - self.tail.len() as u64, &self.tail)] {
+            let mut found = Vec::new();
+            let mut file = &self.file;
+            let read = file.seek(SeekFrom::Start(start));
+            let read = read.and_then(|_| file.take(expected.len() as u64).read_to_end(&mut found));
+            read.map_err(Error::io("read", &self.path))?;
+            if found != *expected {
+                let problem = "the study's log was cut or written over while the study used it";
+                return Err(format_error(&self.path, start, problem.into()));
+            }
         }
         Ok(())
     }
@@ -160,6 +162,7 @@ impl Log {
     /// These bytes have been read or written.
     fn pass(&mut self, bytes: &[u8]) {
         self.read += bytes.len() as u64;
+        self.head.extend(bytes.iter().take(TAIL - self.head.len()));
         self.tail.extend(&bytes[bytes.len().saturating_sub(TAIL)..]);
         self.tail.drain(..self.tail.len().saturating_sub(TAIL));
     }

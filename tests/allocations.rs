@@ -155,8 +155,9 @@ fn a_step_with_another_loss_or_a_frozen_layer_allocates_nothing() {
     expect_none("one-hot targets", net(64, 10), &one_hot, Trainer::new(SoftmaxCrossEntropy, Adam::default()));
 }
 
-/// Of the thread that asks for it, which takes a part itself.
+/// Of the thread that asks for it, which takes a part itself. Without the feature `parallel` threads are not kept.
 #[test]
+#[cfg(feature = "parallel")]
 fn a_step_of_replicas_allocates_nothing() {
     let trainer = || Trainer::new(SoftmaxCrossEntropy, Adam::default());
     expect_none("replicas", net(64, 10), &digits::<f32>(), trainer().replicas(3));

@@ -23,14 +23,11 @@ use std::sync::Arc;
 
 use crate::array::{fits, values, values_mut};
 use crate::collective::Collective;
-use ndarray::ArrayRef2;
-
-use crate::data::{Batch, Dataset, Targets};
+use crate::data::{Batch, Dataset};
 use crate::error::{Error, require};
 use crate::kernel;
 use crate::layer::{Layer, Pass, Role};
 use crate::loss::Loss;
-use crate::metric;
 use crate::optim::{Clip, Optimizer, Updater, WeightDecay};
 use crate::rng::{below, shuffle, stream};
 use crate::scalar::Scalar;
@@ -528,59 +525,6 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             validation_loss: validation.map(|(outcome, _)| outcome.loss),
             validation_accuracy: validation.and_then(|(outcome, rows)| accuracy(outcome.right, rows)),
         })
-    }
-
-    /// Loss and right answers on the validation data, and how many rows those are; every rank takes some.
-    fn validation_outcome(&self, net: &Sequential<F>, data: &Dataset<F>) -> Result<(Outcome, usize), Error> {
-        let outcome = |rows: &ArrayRef2<F>, targets: &Targets<F>| {
-            let output = net.predict(rows)?;
-            let (loss, weight) = (self.loss.value(&output, targets), self.loss.weight(targets));
-            Ok(Outcome { loss, weight, right: metric::correct(&output, targets) })
-        };
-        let Some(world) = &self.world else { return Ok((outcome(data.rows(), data.targets())?, data.len())) };
-        let rows = rows_of(world.ranks.rank(), world.ranks.size(), &(0..data.len()));
-        let own = if rows.is_empty() {
-            Outcome::NONE
-        } else {
-            let part = data.range(rows);
-            outcome(part.rows(), part.targets())?
-        };
-        Ok((world.join(own), data.len()))
-    }
-
-    fn is_first(&self) -> bool {
-        self.world.as_ref().is_none_or(World::is_first)
-    }
-
-    /// `own`, unless another rank has failed.
-    fn agree<T>(&self, own: Result<T, Error>) -> Result<T, Error> {
-        match &self.world {
-            Some(world) => world.agree(own),
-            None => own,
-        }
-    }
-
-    /// Whether all ranks are about to do the same.
-    fn expect_same_run(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
-        let Some(world) = &self.world else { return Ok(()) };
-        let data = |data: &Dataset<F>| format!("{data:?}, digest {:016x}", world::digest_of_data(data));
-        let mut run = self.settings(0, &[], Some(train.len()));
-        let validation = self.validation.as_ref().map_or("none".into(), data);
-        let own =
-            [("epochs", self.epochs.to_string()), ("training data", data(train)), ("validation data", validation)];
-        run.extend(own.map(|(name, value)| (name.to_string(), value)));
-        run.extend(world::layout(net));
-        world.expect_same(&run)
-    }
-
-    /// What rank 0 says at the end of an epoch, on all ranks; their networks have to be the same still.
-    fn agree_on_end(&self, net: &Sequential<F>, own: Result<ControlFlow<()>, Error>) -> Result<ControlFlow<()>, Error> {
-        let Some(world) = &self.world else { return own };
-        let flow = world.agree(own)?;
-        world.expect_same(&[("digest of the network".into(), format!("{:016x}", world::digest_of_net(net)))])?;
-        let mut stop = vec![u8::from(flow.is_break())];
-        world.ranks.broadcast(0, &mut stop);
-        Ok(if stop == [1] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// A trainer of the same settings at step 0, with another schedule and no files.

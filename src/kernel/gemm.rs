@@ -33,7 +33,8 @@
 //!
 //! Beside the loop nest: a product of one row reads b once and in place, all of k in the registers of a row
 //! (`blocking::one_row`); last columns that would leave most of a register empty are computed as rows of the transposed
-//! product (`edge`); large products are split by rows or columns of c among threads (`parallel`).
+//! product (`edge`); of large products several threads compute rows, columns or blocks of c (`parallel`), the latter of
+//! operands that they pack together (`shared`).
 //!
 //! # Every element is one fixed chain over k
 //!
@@ -52,6 +53,7 @@ mod microkernel;
 mod pack;
 mod parallel;
 mod registers;
+mod shared;
 
 use std::mem::MaybeUninit;
 use std::ptr::null;

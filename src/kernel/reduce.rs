@@ -91,15 +91,27 @@ pub(crate) fn max<F: Scalar>(x: &[F]) -> F {
     reduce(x, F::neg_infinity(), |max, x| if x > max { x } else { max })
 }
 
-/// `out[j] = scale Σᵢ f(x[i, j], j)`, `x: (N, width)`, from the first row to the last; the sums stay in registers.
+/// Elements from which a second thread pays for column sums, and how many columns each takes at a time.
+const COLUMNS_THRESHOLD: usize = 4 * GRAIN;
+const STRIP: usize = 64;
+
+/// Runs `pass(first, out)` on all columns of `x: (N, width)`, or on strips of them where other threads pay: every column is
+/// summed by one, from the first row to the last.
+fn for_each_strip<F: Scalar>(elements: usize, out: &mut [F], pass: impl Fn(usize, &mut [F]) + Sync) {
+    if elements < COLUMNS_THRESHOLD || threads::count() < 2 {
+        return pass(0, out);
+    }
+    threads::parallel_for(out.chunks_mut(STRIP).enumerate(), |(strip, out)| pass(strip * STRIP, out));
+}
+
+/// `out[j] = scale Σᵢ f(x[i, first + j], first + j)` of rows of `width` elements; the sums stay in registers.
 #[inline(always)]
-fn column_pass<F: Scalar>(x: &[F], scale: F, out: &mut [F], f: impl Fn(F, usize) -> F) {
-    let width = out.len();
+fn column_pass<F: Scalar>(x: &[F], (width, first): (usize, usize), scale: F, out: &mut [F], f: impl Fn(F, usize) -> F) {
     if width == 0 {
         return;
     }
     let (blocks, rest) = out.as_chunks_mut::<LANES>();
-    let mut from = 0;
+    let mut from = first;
     for block in blocks {
         let mut sums = [F::zero(); LANES];
         for row in x.chunks_exact(width) {
@@ -125,16 +137,16 @@ const MANY_ROWS: usize = 512;
 /// So many f64 of a long sum stay in the first cache.
 const LONG_LANES: usize = 512;
 
-/// `out[j] = scale Σᵢ f(a[i, j], b[i, j], c[j])` for many rows, from the first to the last, in f64.
+/// `out[j] = scale Σᵢ f(a[i, k], b[i, k], c[k])`, `k = first + j`, for many rows of `width` elements, in f64.
 #[inline(always)]
 fn long_column_pass<F: Scalar>(
     (a, b, c): (&[F], &[F], &[F]),
+    (width, first): (usize, usize),
     scale: f64,
     out: &mut [F],
     f: impl Fn(f64, f64, f64) -> f64,
 ) {
-    let width = out.len();
-    for (from, out) in (0..width).step_by(LONG_LANES).zip(out.chunks_mut(LONG_LANES)) {
+    for (from, out) in (first..width).step_by(LONG_LANES).zip(out.chunks_mut(LONG_LANES)) {
         let (lanes, mut sums) = (from..from + out.len(), [0.0; LONG_LANES]);
         let (sums, c) = (&mut sums[..out.len()], &c[lanes.clone()]);
         for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(width)) {
@@ -149,86 +161,97 @@ fn long_column_pass<F: Scalar>(
 /// Column sums of `g: (N, out)`, `out: (1, out)`.
 pub(crate) fn column_sums<F: Scalar>(g: &Array2<F>, out: &mut Array2<F>) {
     assert_eq!(out.len(), g.ncols(), "column sums: shapes do not fit");
-    let is_long = g.nrows() >= MANY_ROWS;
+    let (is_long, width) = (g.nrows() >= MANY_ROWS, g.ncols());
     let (g, out) = (g.as_slice().expect("standard layout"), out.as_slice_mut().expect("standard layout"));
-    if is_long {
-        return vectorize(
+    for_each_strip(g.len(), out, |first, out| {
+        if is_long {
+            return vectorize(
+                #[inline(always)]
+                move || long_column_pass((g, g, &g[..width]), (width, first), 1.0, out, |g, _, _| g),
+            );
+        }
+        vectorize(
             #[inline(always)]
-            move || long_column_pass((g, g, &g[..out.len()]), 1.0, out, |g, _, _| g),
+            move || column_pass(g, (width, first), F::one(), out, |g, _| g),
         );
-    }
-    vectorize(
-        #[inline(always)]
-        move || column_pass(g, F::one(), out, |g, _| g),
-    );
+    });
 }
 
 /// `out[0, j] = Σᵢ a[i, j] b[i, j]`, `a, b: (N, out)`, `out: (1, out)`.
 pub(crate) fn column_products<F: Scalar>(a: &Array2<F>, b: &Array2<F>, out: &mut Array2<F>) {
     assert_eq!((a.dim(), out.len()), (b.dim(), b.ncols()), "column products: shapes do not fit");
-    let is_long = a.nrows() >= MANY_ROWS;
+    let (is_long, width) = (a.nrows() >= MANY_ROWS, a.ncols());
     let (a, b) = (a.as_slice().expect("standard layout"), b.as_slice().expect("standard layout"));
     let out = out.as_slice_mut().expect("standard layout");
-    if is_long {
-        return vectorize(
+    for_each_strip(a.len(), out, |first, out| {
+        if is_long {
+            return vectorize(
+                #[inline(always)]
+                move || long_column_pass((a, b, &a[..width]), (width, first), 1.0, out, |a, b, _| a * b),
+            );
+        }
+        vectorize(
             #[inline(always)]
-            move || long_column_pass((a, b, &a[..out.len()]), 1.0, out, |a, b, _| a * b),
-        );
-    }
-    vectorize(
-        #[inline(always)]
-        move || {
-            out.fill(F::zero());
-            for (a, b) in a.chunks_exact(out.len().max(1)).zip(b.chunks_exact(out.len().max(1))) {
-                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                    *out += a * b;
+            move || {
+                out.fill(F::zero());
+                for (a, b) in a.chunks_exact(width.max(1)).zip(b.chunks_exact(width.max(1))) {
+                    for ((out, &a), &b) in out.iter_mut().zip(&a[first..]).zip(&b[first..]) {
+                        *out += a * b;
+                    }
                 }
-            }
-        },
-    );
+            },
+        );
+    });
 }
 
 /// What the rows of `x: (N, D)` add to the mean of every column of a batch that has `batch_rows`.
 pub(crate) fn column_means<F: Scalar>(x: &Array2<F>, batch_rows: usize, mean: &mut [F]) {
     assert_eq!(mean.len(), x.ncols(), "column means: shapes do not fit");
-    let is_long = x.nrows() >= MANY_ROWS;
+    let (is_long, width) = (x.nrows() >= MANY_ROWS, x.ncols());
     let x = x.as_slice().expect("standard layout");
-    if is_long {
-        return vectorize(
+    for_each_strip(x.len(), mean, |first, mean| {
+        if is_long {
+            let share = 1.0 / batch_rows as f64;
+            return vectorize(
+                #[inline(always)]
+                move || long_column_pass((x, x, &x[..width]), (width, first), share, mean, |x, _, _| x),
+            );
+        }
+        let share = F::one() / F::of(batch_rows as f64);
+        vectorize(
             #[inline(always)]
-            move || long_column_pass((x, x, &x[..mean.len()]), 1.0 / batch_rows as f64, mean, |x, _, _| x),
+            move || column_pass(x, (width, first), share, mean, |x, _| x),
         );
-    }
-    vectorize(
-        #[inline(always)]
-        move || column_pass(x, F::one() / F::of(batch_rows as f64), mean, |x, _| x),
-    );
+    });
 }
 
 /// What they add to its biased variance, given the mean of the whole batch: a second pass, so that nothing cancels.
 pub(crate) fn column_variances<F: Scalar>(x: &Array2<F>, batch_rows: usize, mean: &[F], variance: &mut [F]) {
     assert_eq!((mean.len(), variance.len()), (x.ncols(), x.ncols()), "column variances: shapes do not fit");
-    let is_long = x.nrows() >= MANY_ROWS;
+    let (is_long, width) = (x.nrows() >= MANY_ROWS, x.ncols());
     let x = x.as_slice().expect("standard layout");
-    if is_long {
-        let square = |x: f64, _: f64, mean: f64| (x - mean) * (x - mean);
-        return vectorize(
+    for_each_strip(x.len(), variance, |first, variance| {
+        if is_long {
+            let (share, square) = (1.0 / batch_rows as f64, |x: f64, _: f64, mean: f64| (x - mean) * (x - mean));
+            return vectorize(
+                #[inline(always)]
+                move || long_column_pass((x, x, mean), (width, first), share, variance, square),
+            );
+        }
+        let share = F::one() / F::of(batch_rows as f64);
+        vectorize(
             #[inline(always)]
-            move || long_column_pass((x, x, mean), 1.0 / batch_rows as f64, variance, square),
+            move || column_pass(x, (width, first), share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
         );
-    }
-    let share = F::one() / F::of(batch_rows as f64);
-    vectorize(
-        #[inline(always)]
-        move || column_pass(x, share, variance, |x, j| (x - mean[j]) * (x - mean[j])),
-    );
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::threads::on_three_threads;
 
-    const SHAPES: [(usize, usize); 12] = [
+    const SHAPES: [(usize, usize); 14] = [
         (1, 1),
         (3, 31),
         (7, 32),
@@ -241,6 +264,9 @@ mod tests {
         (MANY_ROWS, 70),
         (MANY_ROWS, 0),
         (MANY_ROWS + 1, LONG_LANES + 3),
+        // For several threads.
+        (300, 1003),
+        (MANY_ROWS + 1, 577),
     ];
 
     fn numbers(n: usize) -> Vec<f64> {
@@ -315,7 +341,7 @@ mod tests {
     fn column_sums_take_every_row_of_every_column() {
         for shape in SHAPES {
             let (g, mut out) = (matrix(shape), Array2::from_elem((1, shape.1), f64::NAN));
-            column_sums(&g, &mut out);
+            on_three_threads(|| column_sums(&g, &mut out));
             for (j, column) in g.columns().into_iter().enumerate() {
                 assert_eq!(out[[0, j]], column.iter().fold(0.0, |a, b| a + b));
             }
@@ -326,7 +352,7 @@ mod tests {
     fn column_products_take_every_row_of_every_column() {
         for shape in SHAPES {
             let (a, b, mut out) = (matrix(shape), matrix(shape) + 0.5, Array2::from_elem((1, shape.1), f64::NAN));
-            column_products(&a, &b, &mut out);
+            on_three_threads(|| column_products(&a, &b, &mut out));
             for j in 0..shape.1 {
                 let truth = a.column(j).iter().zip(b.column(j)).fold(0.0, |sum, (a, b)| sum + a * b);
                 assert_eq!(out[[0, j]], truth);
@@ -339,8 +365,8 @@ mod tests {
         for shape in SHAPES {
             let x = matrix(shape) + 1e6;
             let (mut mean, mut variance) = (vec![f64::NAN; shape.1], vec![f64::NAN; shape.1]);
-            column_means(&x, shape.0, &mut mean);
-            column_variances(&x, shape.0, &mean, &mut variance);
+            on_three_threads(|| column_means(&x, shape.0, &mut mean));
+            on_three_threads(|| column_variances(&x, shape.0, &mean, &mut variance));
             for (j, column) in matrix(shape).columns().into_iter().enumerate() {
                 let truth = column.mean().unwrap();
                 let spread = column.iter().map(|x| (x - truth).powi(2)).sum::<f64>() / shape.0 as f64;

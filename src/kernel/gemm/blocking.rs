@@ -28,14 +28,34 @@ const fn cache_budget(register: usize) -> (usize, usize) {
 /// NC in bytes: whole cache lines of every row of b, and few passes over a.
 const NC_BYTES: usize = 768;
 /// MP: rows of a that are packed at a time.
-const MP: usize = 4096;
+pub(super) const MP: usize = 4096;
 /// Up to this many rows, packing b costs more than it saves.
-const FEW_ROWS: usize = 16;
+pub(super) const FEW_ROWS: usize = 16;
 /// Up to this many bytes of a row of c, packing a or b costs more than it saves, unless their rows conflict in the cache.
 const NARROW: usize = 512;
 
+/// The blocks of a product whose operands are both packed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Blocks {
+    /// Rows and columns of a micro-tile.
+    pub mr: usize,
+    pub nr: usize,
+    pub kc: usize,
+    pub mc: usize,
+    pub nc: usize,
+}
+
+impl Blocks {
+    pub(super) fn of<V: Register, const MR: usize, const NV: usize>(k: usize) -> Self {
+        let (bytes, nr) = (size_of::<V::Elem>(), NV * V::LANES);
+        let (panel_bytes, block_bytes) = cache_budget(V::LANES * bytes);
+        let kc = block_size(k, panel_bytes / (nr * bytes), 1);
+        Self { mr: MR, nr, kc, mc: block_bytes / (kc * bytes) / MR * MR, nc: NC_BYTES / bytes }
+    }
+}
+
 /// The size of a block when `n` is cut into the fewest nearly equal blocks of at most `most`, in multiples of `unit`.
-fn block_size(n: usize, most: usize, unit: usize) -> usize {
+pub(super) fn block_size(n: usize, most: usize, unit: usize) -> usize {
     n.div_ceil(n.div_ceil(most)).next_multiple_of(unit)
 }
 
@@ -86,14 +106,14 @@ pub(super) unsafe fn blocked_gemm<V: Register, const MR: usize, const NV: usize,
 }
 
 /// A rank-kc update of up to MP rows: `c[i.., :] += a[i.., pc..] b[pc.., :]`.
-struct RankUpdate {
-    i: usize,
-    pc: usize,
-    rows: usize,
-    kc: usize,
-    a_by_column: bool,
-    pack_a: bool,
-    pack_b: bool,
+pub(super) struct RankUpdate {
+    pub i: usize,
+    pub pc: usize,
+    pub rows: usize,
+    pub kc: usize,
+    pub a_by_column: bool,
+    pub pack_a: bool,
+    pub pack_b: bool,
 }
 
 impl RankUpdate {
@@ -145,6 +165,36 @@ impl RankUpdate {
         }
     }
 
+    /// Loops 3 and 2 for some rows and columns, of which packed b is in `b`.
+    ///
+    /// # Safety
+    /// As for [`micro_panel`](Self::micro_panel).
+    #[inline(always)]
+    pub(super) unsafe fn block<V: Register, const MR: usize, const NV: usize, const TALL: usize>(
+        &self,
+        p: &Problem<V::Elem>,
+        kernels: &MicroKernels<V::Elem, MR, NV, TALL>,
+        a: (*const V::Elem, isize, isize),
+        b: *const V::Elem,
+        mc: usize,
+        (rows, columns): (Range<usize>, Range<usize>),
+    ) {
+        let nr = NV * V::LANES;
+        let mc = block_size(rows.len(), mc, MR);
+        for ic in rows.clone().step_by(mc) {
+            let rows = ic..rows.end.min(ic + mc);
+            for jr in columns.clone().step_by(nr) {
+                let panel = jr..columns.end.min(jr + nr);
+                let padded = panel.len().next_multiple_of(V::LANES) as isize;
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let b = (b.add((jr - columns.start) * self.kc), padded);
+                    self.micro_panel::<V, MR, NV, TALL>(p, kernels, a, b, rows.clone(), panel);
+                }
+            }
+        }
+    }
+
     /// Where the micro-kernels read a, packed or not: its address, the distance from row to row and the leading dimension
     /// within a micro-tile.
     ///
@@ -186,7 +236,7 @@ impl RankUpdate {
     /// # Safety
     /// As for [`blocked_gemm`]; a and b are the update's and the micro-panel's, packed or not, with their strides.
     #[inline(always)]
-    unsafe fn micro_panel<V: Register, const MR: usize, const NV: usize, const TALL: usize>(
+    pub(super) unsafe fn micro_panel<V: Register, const MR: usize, const NV: usize, const TALL: usize>(
         &self,
         p: &Problem<V::Elem>,
         kernels: &MicroKernels<V::Elem, MR, NV, TALL>,

@@ -3,10 +3,11 @@
 use std::any::TypeId;
 
 use super::Problem;
-use super::blocking::{MicroKernels, blocked_gemm};
+use super::blocking::{Blocks, MicroKernels, blocked_gemm};
 use super::edge::with_transposed_edge;
 use super::microkernel::{MicroKernel, MicroTile, ROW_REGISTERS, RowKernel, micro_kernel, row_kernel};
 use super::registers::{Portable, Register};
+use super::shared::{Shared, Task};
 use crate::kernel::simd::Level;
 use crate::scalar::Scalar;
 
@@ -47,14 +48,35 @@ macro_rules! micro_kernels {
                 unsafe { blocked_gemm::<$register, _, _, _>(p, &KERNELS) }
             }
 
-            /// # Safety
-            /// The processor has these features; otherwise as for [`gemm`].
-            pub(super) unsafe fn gemm(p: &Problem<$f>) {
+            unsafe fn gemm(p: &Problem<$f>) {
                 // SAFETY: the caller's promise.
                 unsafe { with_transposed_edge(p, <$register>::LANES, blocked) }
             }
+
+            $(#[target_feature(enable = $features)])?
+            unsafe fn task(shared: &Shared<$f>, task: Task) {
+                // SAFETY: the caller's promise.
+                unsafe { shared.run::<$register, _, _, _>(&KERNELS, task) }
+            }
+
+            pub(super) static CODE: Code<$f> =
+                Code { gemm, task, blocks: Blocks::of::<$register, { [$($mr),*].len() }, { $nv.len() }> };
         }
     };
+}
+
+/// The code of products for one number type and one instruction set.
+///
+/// # Safety
+/// Of its functions: the processor has the instruction set; the pointers are good for the problem's shape, which is not
+/// empty; c overlaps nothing.
+pub(super) struct Code<F> {
+    /// `c = bias + a b` on this thread.
+    pub gemm: unsafe fn(&Problem<F>),
+    /// A part of a product that several threads share; for more see [`Shared::run`].
+    pub task: unsafe fn(&Shared<F>, Task),
+    /// The blocks of a product of depth k.
+    pub blocks: fn(k: usize) -> Blocks,
 }
 
 macro_rules! tiles_of_height {
@@ -77,31 +99,26 @@ micro_kernels!(avx2_f64, f64, __m256d, [1 2 3 4 5 6], [1, 2], 12, "avx2,fma");
 micro_kernels!(portable_f32, f32, Portable<f32>, [1 2 3 4 5 6], [1, 2], 12);
 micro_kernels!(portable_f64, f64, Portable<f64>, [1 2 3 4 5 6], [1, 2], 12);
 
-/// `c = bias + a b` on this thread.
-///
-/// # Safety
-/// The processor has `level`; the pointers of `p` are good for its shape, which is not empty; c overlaps nothing.
-pub(super) unsafe fn gemm<F: Scalar>(level: Level, p: &Problem<F>) {
+/// The code for an instruction set.
+pub(super) fn code<F: Scalar>(level: Level) -> &'static Code<F> {
     macro_rules! choose {
         ($f:ty, $avx512:ident, $avx2:ident, $portable:ident) => {{
             assert_eq!(TypeId::of::<F>(), TypeId::of::<$f>());
-            let p = std::ptr::from_ref(p).cast::<Problem<$f>>();
-            // SAFETY: `F` is this type, so the cast changes nothing; for the rest the caller's promise.
-            unsafe {
-                match level {
-                    #[cfg(target_arch = "x86_64")]
-                    Level::Avx512 => $avx512::gemm(&*p),
-                    #[cfg(target_arch = "x86_64")]
-                    Level::Avx2 => $avx2::gemm(&*p),
-                    Level::Baseline => $portable::gemm(&*p),
-                }
-            }
+            let code: &'static Code<$f> = match level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => &$avx512::CODE,
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => &$avx2::CODE,
+                Level::Baseline => &$portable::CODE,
+            };
+            // SAFETY: `F` is this type, so the cast changes nothing.
+            unsafe { &*std::ptr::from_ref(code).cast() }
         }};
     }
     // Decided when this is compiled.
     if TypeId::of::<F>() == TypeId::of::<f32>() {
-        choose!(f32, avx512_f32, avx2_f32, portable_f32);
+        choose!(f32, avx512_f32, avx2_f32, portable_f32)
     } else {
-        choose!(f64, avx512_f64, avx2_f64, portable_f64);
+        choose!(f64, avx512_f64, avx2_f64, portable_f64)
     }
 }

@@ -3,6 +3,7 @@
 //! last is read.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 use num_traits::Zero;
 
@@ -13,21 +14,35 @@ use super::registers::Register;
 #[repr(align(64))]
 struct Line(#[allow(dead_code)] [u8; 64]);
 
+type Workspace = LocalKey<Cell<Vec<Line>>>;
+
 thread_local! {
     /// The buffers of packed a and b, kept from call to call.
     static WORKSPACE: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    /// Those of a product that this thread shares with others, while it works in the first one.
+    static SHARED: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// Calls `f` with a buffer of `n` elements, aligned to cache lines; its content is unspecified.
 #[inline(always)]
 pub(super) fn with_workspace<F>(n: usize, f: impl FnOnce(*mut F)) {
-    let mut workspace = WORKSPACE.take();
-    let lines = (n * size_of::<F>()).div_ceil(64);
-    if workspace.len() < lines {
-        workspace.resize(lines, Line([0; 64]));
+    with(&WORKSPACE, n, f);
+}
+
+/// The same with another buffer.
+pub(super) fn with_shared_workspace<F>(n: usize, f: impl FnOnce(*mut F)) {
+    with(&SHARED, n, f);
+}
+
+#[inline(always)]
+fn with<F>(workspace: &'static Workspace, n: usize, f: impl FnOnce(*mut F)) {
+    let mut lines = workspace.take();
+    let needed = (n * size_of::<F>()).div_ceil(64);
+    if lines.len() < needed {
+        lines.resize(needed, Line([0; 64]));
     }
-    f(workspace.as_mut_ptr().cast());
-    WORKSPACE.set(workspace);
+    f(lines.as_mut_ptr().cast());
+    workspace.set(lines);
 }
 
 /// Micro-panels that are packed in one pass over the rows of b: few, so that the loop over them is unrolled.

@@ -37,7 +37,7 @@ mod sweep;
 mod threads;
 
 pub(crate) use blocks::{
-    CACHE_BLOCK, GRAIN, MAX_SLOTS, ROW_CHUNK, for_each_block, for_each_part, for_each_row_chunk, zip_mut,
+    CACHE_BLOCK, GRAIN, MAX_SLOTS, ROW_CHUNK, SHARED_GRAIN, for_each_block, for_each_part, for_each_row_chunk, zip_mut,
 };
 pub use gemm::{affine, input_gradient, weight_gradient};
 pub(crate) use gemm::{affine_of, linear};
@@ -46,7 +46,8 @@ pub use math::{exp, sigmoid, tanh};
 pub(crate) use math::{exp_m1, softplus};
 pub(crate) use normal::normal;
 pub(crate) use reduce::{
-    all_finite, column_means, column_products, column_sums, column_variances, dot, max, sum, sum_of_squares,
+    all_finite, all_finite_by, column_means, column_products, column_sums, column_variances, dot, max, sum,
+    sum_of_squares,
 };
 pub(crate) use simd::prefetch;
 pub use simd::vectorize;

@@ -225,6 +225,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// Of `fit` and `step`: a number of 0 or beyond 1024, or more threads than the system grants.
     pub fn replicas(mut self, count: usize) -> Self {
         self.replicas = Replicas::new(count);
+        self.updater = self.updater.shared(count > 1);
         self
     }
 

@@ -7,8 +7,10 @@ use crate::scalar::Scalar;
 
 /// Elements of a block: a block of everything a rule touches stays in the cache.
 pub(crate) const CACHE_BLOCK: usize = 2048;
-/// Elements a thread takes at a time.
+/// Elements a thread takes at a time; twice as many pay for a second thread.
 pub(crate) const GRAIN: usize = 32 * CACHE_BLOCK;
+/// The same for arrays that several threads have just written, each some of it.
+pub(crate) const SHARED_GRAIN: usize = 8 * CACHE_BLOCK;
 /// Elements from which a second thread pays.
 pub(super) const PARALLEL_THRESHOLD: usize = 2 * GRAIN;
 /// The most slots an update rule may have.
@@ -37,10 +39,40 @@ impl<'a, F> Block<'a, F> {
     }
 }
 
-/// Runs `pass(param, grad, slots)` on blocks of at most `size` elements; `slots` holds `count` slots as long as the
-/// parameter, one after another.
+/// The blocks of at most so many elements, from either end.
+struct Parts<'a, F> {
+    rest: Block<'a, F>,
+    grain: usize,
+}
+
+impl<'a, F> Iterator for Parts<'a, F> {
+    type Item = Block<'a, F>;
+
+    fn next(&mut self) -> Option<Block<'a, F>> {
+        self.rest.split_off(self.grain)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let parts = self.rest.param.len().div_ceil(self.grain);
+        (parts, Some(parts))
+    }
+}
+
+impl<F> DoubleEndedIterator for Parts<'_, F> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let last = self.rest.param.len().checked_sub(1)? / self.grain * self.grain;
+        if last == 0 {
+            return self.next();
+        }
+        let before = self.rest.split_off(last)?;
+        Some(std::mem::replace(&mut self.rest, before))
+    }
+}
+
+/// Runs `pass(param, grad, slots)` on blocks of at most `size` elements, of which a thread takes `grain` at a time; `slots`
+/// holds `count` slots as long as the parameter, one after another.
 pub(crate) fn for_each_block<F: Scalar>(
-    size: usize,
+    (size, grain): (usize, usize),
     param: &mut [F],
     grad: &[F],
     slots: &mut [F],
@@ -57,16 +89,15 @@ pub(crate) fn for_each_block<F: Scalar>(
     for (all, slot) in all.slots.iter_mut().zip(slots.chunks_exact_mut(length.max(1))) {
         *all = slot;
     }
-    if length < PARALLEL_THRESHOLD {
+    if length < 2 * grain {
         all.for_each_block(size, count, pass);
     } else {
         // What comes after the head is aligned to a cache line.
         if let Some(head) = all.split_off(all.param.as_ptr().align_offset(64)) {
             head.for_each_block(size, count, &pass);
         }
-        let parts = all.param.len().div_ceil(GRAIN);
-        let parts = std::iter::from_fn(|| all.split_off(GRAIN)).take(parts);
-        threads::parallel_for(parts, |part| part.for_each_block(size, count, &pass));
+        let parts = Parts { rest: all, grain };
+        threads::parallel_for_from_both_ends(parts, |part| part.for_each_block(size, count, &pass));
     }
 }
 
@@ -87,19 +118,17 @@ pub(crate) fn zip_mut<F: Scalar>(a: &mut [F], b: &mut [F], f: impl Fn(&mut F, &m
     }
 }
 
-/// Elements a thread takes at a time of arrays that other threads have just written.
-const SHARED_GRAIN: usize = 8 * CACHE_BLOCK;
-
-/// Runs `pass(i, from, part)` on every part of several arrays: the elements from `from` on of array number `i`.
+/// Runs `pass(i, from, part)` on every part of several arrays that other threads have just written: the elements from `from`
+/// on of array number `i`.
 pub(crate) fn for_each_part<'a, F: Scalar>(
-    arrays: impl Iterator<Item = &'a mut [F]> + Send,
+    arrays: impl DoubleEndedIterator<Item = &'a mut [F]> + ExactSizeIterator + Send,
     pass: impl Fn(usize, usize, &mut [F]) + Sync,
 ) {
     let parts = arrays.enumerate().flat_map(|(i, array)| {
         let parts = array.chunks_mut(SHARED_GRAIN).enumerate();
         parts.map(move |(part, elements)| (i, part * SHARED_GRAIN, elements))
     });
-    threads::parallel_for(parts, |(i, from, part)| pass(i, from, part));
+    threads::parallel_for_from_both_ends(parts, |(i, from, part)| pass(i, from, part));
 }
 
 /// Rows of a chunk in prediction: its activations stay in the cache.
@@ -157,7 +186,7 @@ mod tests {
             let mut param = vec![0.0; length];
             let grad: Vec<f64> = (0..length).map(|i| i as f64).collect();
             let mut slots: Vec<f64> = (0..2 * length).map(|i| i as f64).collect();
-            for_each_block(CACHE_BLOCK, &mut param, &grad, &mut slots, 2, |param, grad, slots| {
+            for_each_block((CACHE_BLOCK, GRAIN), &mut param, &grad, &mut slots, 2, |param, grad, slots| {
                 assert!(param.len() <= CACHE_BLOCK && slots.len() == 2);
                 for i in 0..param.len() {
                     param[i] += grad[i] + slots[0][i] + slots[1][i];
@@ -174,7 +203,9 @@ mod tests {
 
     #[test]
     fn a_rule_without_slots_gets_none() {
-        for_each_block(CACHE_BLOCK, &mut [1.0_f32], &[2.0], &mut [], 0, |_, _, slots| assert!(slots.is_empty()));
+        for_each_block((CACHE_BLOCK, GRAIN), &mut [1.0_f32], &[2.0], &mut [], 0, |_, _, slots| {
+            assert!(slots.is_empty())
+        });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ndarray::Array2;
 
-use super::blocks::{CACHE_BLOCK, GRAIN, PARALLEL_THRESHOLD};
+use super::blocks::{CACHE_BLOCK, GRAIN};
 use super::{threads, vectorize};
 use crate::scalar::Scalar;
 
@@ -40,12 +40,17 @@ pub(crate) fn sum_of_squares<F: Scalar>(x: &[F]) -> f64 {
 
 /// Whether no element is NaN or infinite: `0 x` is zero for finite x only.
 pub(crate) fn all_finite<F: Scalar>(x: &[F]) -> bool {
+    all_finite_by(GRAIN, x)
+}
+
+/// The same; a thread takes `grain` elements at a time.
+pub(crate) fn all_finite_by<F: Scalar>(grain: usize, x: &[F]) -> bool {
     let finite = |x| reduce_lanes(x, F::zero(), |sum, x| sum + x * F::zero()).iter().all(|&lane| lane == F::zero());
-    if x.len() < PARALLEL_THRESHOLD {
+    if x.len() < 2 * grain {
         return finite(x);
     }
     let all = AtomicBool::new(true);
-    threads::parallel_for(x.chunks(GRAIN), |part| _ = all.fetch_and(finite(part), Relaxed));
+    threads::parallel_for_from_both_ends(x.chunks(grain), |part| _ = all.fetch_and(finite(part), Relaxed));
     all.into_inner()
 }
 

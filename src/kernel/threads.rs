@@ -8,7 +8,7 @@
 #[cfg(feature = "parallel")]
 pub(crate) use pooled::{at_once, join};
 #[cfg(feature = "parallel")]
-pub(super) use pooled::{count, parallel_for};
+pub(super) use pooled::{count, parallel_for, parallel_for_from_both_ends};
 
 #[cfg(feature = "parallel")]
 mod helpers;
@@ -83,17 +83,35 @@ mod pooled {
     ///
     /// What an item computes must not depend on the thread that takes it, or when.
     pub(crate) fn parallel_for<T: Send>(items: impl Iterator<Item = T> + Send, work: impl Fn(T) + Sync) {
+        share(items, Iterator::next, work);
+    }
+
+    /// The same; this thread takes the first items and the others take the last ones, so that it finds in its cache what it
+    /// had the time before.
+    pub(crate) fn parallel_for_from_both_ends<T: Send>(
+        items: impl DoubleEndedIterator<Item = T> + Send,
+        work: impl Fn(T) + Sync,
+    ) {
+        share(items, DoubleEndedIterator::next_back, work);
+    }
+
+    /// The others `take` their items as they are told.
+    fn share<I: Iterator<Item: Send> + Send>(
+        items: I,
+        take: fn(&mut I) -> Option<I::Item>,
+        work: impl Fn(I::Item) + Sync,
+    ) {
         let threads = count().min(items.size_hint().1.unwrap_or(usize::MAX));
         if threads < 2 {
             return items.for_each(work);
         }
         let items = Mutex::new(items);
-        let take = || items.lock().expect("taking an item does not panic").next();
-        let work = || {
+        let run = |take: fn(&mut I) -> Option<I::Item>| {
             let _guard = TaskGuard::begin(1);
+            let take = || take(&mut items.lock().expect("taking an item does not panic"));
             std::iter::from_fn(take).for_each(&work);
         };
-        Team::of_this_process().share(threads - 1, &work, work);
+        Team::of_this_process().share(threads - 1, &|| run(take), || run(I::next));
     }
 
     /// Calls `work` on every item, of which there are `threads`, each on a thread of its own: they may wait for one another.
@@ -149,6 +167,12 @@ pub(super) fn count() -> usize {
 /// Calls `work` on every item.
 #[cfg(not(feature = "parallel"))]
 pub(super) fn parallel_for<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
+    items.for_each(work);
+}
+
+/// Calls `work` on every item.
+#[cfg(not(feature = "parallel"))]
+pub(super) fn parallel_for_from_both_ends<T>(items: impl Iterator<Item = T>, work: impl Fn(T)) {
     items.for_each(work);
 }
 
@@ -214,8 +238,9 @@ mod tests {
                 assert_eq!(count(), 1, "a task is not split again");
                 parallel_for(0..i, |_| _ = sum.fetch_add(1, Relaxed));
             });
+            parallel_for_from_both_ends(sums.iter(), |sum| _ = sum.fetch_add(1, Relaxed));
         });
-        assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i));
+        assert!(sums.iter().enumerate().all(|(i, sum)| sum.load(Relaxed) == i + 1));
     }
 
     /// Where this many threads wait for one another; a minute is for ever.

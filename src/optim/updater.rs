@@ -86,13 +86,22 @@ pub struct Updater<F, O> {
     clip: Clip,
     schedule: Option<Box<dyn Schedule>>,
     state: UpdaterState<F>,
+    /// Whether several threads have read the parameters and computed the gradients, each some of them.
+    is_shared: bool,
 }
 
 impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
     /// A driver at step 0: the rule's own learning rate and weight decay, no clipping.
     pub fn new(optimizer: O) -> Self {
         let state = UpdaterState::default();
-        Self { optimizer, weight_decay: None, decayed: vec![Role::Weight], clip: Clip::None, schedule: None, state }
+        let (decayed, is_shared) = (vec![Role::Weight], false);
+        Self { optimizer, weight_decay: None, decayed, clip: Clip::None, schedule: None, state, is_shared }
+    }
+
+    /// For gradients that several threads compute, each some of them.
+    pub(crate) fn shared(mut self, is_shared: bool) -> Self {
+        self.is_shared = is_shared;
+        self
     }
 
     /// Decays weights with every step. Replaces the decay that is part of the rule (AdamW's).
@@ -148,6 +157,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
             clip: self.clip,
             schedule: self.schedule.clone(),
             state: UpdaterState::default(),
+            is_shared: false,
         }
     }
 
@@ -194,7 +204,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         let rate = self.begin()?;
         let norm = self.inspect(net)?;
         let (decay, clip) = (self.decay(), self.clip.action(norm));
-        let (decayed, optimizer) = (&self.decayed, &self.optimizer);
+        let (decayed, optimizer, is_shared) = (&self.decayed, &self.optimizer, self.is_shared);
         let mut states = self.state.parameters.iter_mut();
         net.params_mut(&mut |param| {
             if !param.role.is_trained() {
@@ -206,7 +216,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
             }
             let decay = if decayed.contains(&param.role) { decay } else { WeightDecay::None };
             let Param { value, grad, .. } = param;
-            state.step(optimizer, rate, Preprocess { clip, decay }, values_mut(value), values(grad));
+            state.step(optimizer, rate, Preprocess { clip, decay, is_shared }, values_mut(value), values(grad));
         });
         self.finish();
         Ok(())
@@ -229,7 +239,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         self.state.admit(0, Some(("the slice", (1, param.len()))))?;
         self.state.admit(1, None)?;
         let norm = if matches!(self.clip, Clip::Norm(_)) { clip::norm(grad) } else { 0.0 };
-        let preprocess = Preprocess { clip: self.clip.action(norm), decay: self.decay() };
+        let preprocess = Preprocess { clip: self.clip.action(norm), decay: self.decay(), is_shared: self.is_shared };
         self.state.parameters[0].step(&self.optimizer, rate, preprocess, param, grad);
         self.finish();
         Ok(())
@@ -365,7 +375,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
                 *norm = norm.hypot(part);
                 part.is_finite() || kernel::all_finite(grad)
             }
-            _ => kernel::all_finite(grad),
+            _ => kernel::all_finite_by(grain(self.is_shared), grad),
         };
         if finite { Ok(()) } else { Err(self.diverged(format!("the gradient of {name}"))) }
     }
@@ -381,6 +391,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
 struct Preprocess {
     clip: Action,
     decay: WeightDecay,
+    is_shared: bool,
 }
 
 impl Preprocess {
@@ -411,8 +422,12 @@ impl<F: Scalar> ParamState<F> {
         self.slots.resize(count * param.len(), F::zero());
         self.steps += 1;
         let step = Step { number: self.steps, rate };
-        let size = if before.is_nothing() { kernel::GRAIN } else { kernel::CACHE_BLOCK };
-        kernel::for_each_block(size, param, grad, &mut self.slots, count, |param, grad, slots| {
+        let grain = grain(before.is_shared);
+        // Where another core has read a parameter, writing it waits for that core, and what is written behind it waits too:
+        // it is done for a block together, from a copy, and not between the writes to the slots.
+        let copies = before.is_shared && count > 0;
+        let size = if before.is_nothing() && !copies { grain } else { kernel::CACHE_BLOCK };
+        kernel::for_each_block((size, grain), param, grad, &mut self.slots, count, |param, grad, slots| {
             let mut scratch;
             let grad = if before.keeps_gradient() {
                 grad
@@ -425,12 +440,24 @@ impl<F: Scalar> ParamState<F> {
                 let (param, keep) = (&mut *param, F::one() - rate * F::of(lambda));
                 kernel::vectorize(move || param.iter_mut().for_each(|p| *p *= keep));
             }
-            rule.update(step, param, grad, slots);
+            if copies {
+                let copy = &mut [F::zero(); kernel::CACHE_BLOCK][..param.len()];
+                copy.copy_from_slice(param);
+                rule.update(step, copy, grad, slots);
+                param.copy_from_slice(copy);
+            } else {
+                rule.update(step, param, grad, slots);
+            }
             if step.number.is_multiple_of(FLUSH_INTERVAL) {
                 slots.iter_mut().for_each(|slot| flush(slot));
             }
         });
     }
+}
+
+/// Elements that a thread takes at a time.
+fn grain(is_shared: bool) -> usize {
+    if is_shared { kernel::SHARED_GRAIN } else { kernel::GRAIN }
 }
 
 /// Steps from one flush to the next: so rare that it costs nothing, and few steps of a velocity that dies are slow.

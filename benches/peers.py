@@ -4,6 +4,7 @@
     pip install torch jax numpy
     python benches/peers.py --threads 1 book_sgd tiny one_sample adam     # no names: every case
     python benches/peers.py --threads 1 --beside book_sgd                 # in turn with gradus
+    python benches/peers.py --threads 2 --beside --replicas 2 book_sgd    # with two replicas of gradus
 
 A line for each way to do it, medians of seven windows (--windows) in microseconds: PyTorch as it comes and with its fused
 optimizer, JAX with one jitted call a step and with its whole loop compiled (scan). Float32; batches are ready before the
@@ -32,8 +33,9 @@ OPTIMIZERS = ["sgd", "momentum", "adagrad", "adam"]
 RATE = {"sgd": 0.01, "momentum": 0.01, "adagrad": 0.01, "adam": 0.001}
 
 
-def bench(name):
-    """Microseconds a step of the bench of this case."""
+def bench(name, replicas):
+    """Microseconds a step of the bench of this case, with so many replicas."""
+    name += f"_replicas{replicas}" if replicas > 1 else ""
     target, case = ("optimizers", f"optimizer_step/{name}/10000000") if name in OPTIMIZERS else \
         ("inference", f"inference/{name}") if name in INFERENCE else ("train_step", f"train_step/{name}")
     command = ["cargo", "bench", "--bench", target, "--", f"^{case}$", "--warm-up-time", "0.3", "--measurement-time", "1"]
@@ -46,7 +48,7 @@ def bench(name):
 
 
 def windows(count, beside, run, reset=lambda: None, unit=1):
-    """Microseconds a step: of `run(n)`, which takes n steps, a multiple of unit, and of the bench `beside` after each."""
+    """Microseconds a step: of `run(n)`, which takes n steps, a multiple of unit, and of what `beside` gives after each."""
     run(unit), run(unit)
     began = time.perf_counter(); run(unit); one = (time.perf_counter() - began) / unit
     n = max(1, round(0.4 / one / unit)) * unit
@@ -55,7 +57,7 @@ def windows(count, beside, run, reset=lambda: None, unit=1):
         reset(), run(min(n, 2 * unit))
         began = time.perf_counter(); run(n); theirs.append((time.perf_counter() - began) / n * 1e6)
         if beside:
-            ours.append(bench(beside))
+            ours.append(beside())
     return theirs, ours
 
 
@@ -254,6 +256,7 @@ def main():
     parser.add_argument("--library", choices=["torch", "jax"], help="one of them alone (else each in a process of its own)")
     parser.add_argument("--windows", type=int, default=7, help="of some 0.4 seconds each")
     parser.add_argument("--beside", action="store_true", help="run the bench of each case in turn with it")
+    parser.add_argument("--replicas", type=int, default=1, choices=[1, 2, 8], help="of gradus: book_sgd, _adam, _bn, _dropout")
     args = parser.parse_args()
     names = args.cases or every
     unknown = [name for name in names if name not in every]
@@ -261,10 +264,7 @@ def main():
         parser.error(f"expected cases of {', '.join(every)}; found {', '.join(unknown)}")
     if args.library is None:
         for library in ["torch", "jax"]:
-            options = ["--threads", str(args.threads), "--windows", str(args.windows), "--library", library]
-            options += ["--beside"] if args.beside else []
-            command = [sys.executable, __file__, *options, *names]
-            subprocess.run(command, check=True)
+            subprocess.run([sys.executable, __file__, *sys.argv[1:], "--library", library], check=True)
         return
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[-args.threads:]))
@@ -272,7 +272,8 @@ def main():
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if args.threads > 1 else 'false'}"
     cases = torch_cases(names, args.threads) if args.library == "torch" else jax_cases(names)
     for name, how, way in cases:
-        theirs, ours = windows(args.windows, args.beside and name, *way)
+        beside = (lambda: bench(name, args.replicas)) if args.beside else None
+        theirs, ours = windows(args.windows, beside, *way)
         line = f"{name:<14} {how:<14} {statistics.median(theirs):12.1f} us"
         if ours:
             ratios = sorted(a / b for a, b in zip(theirs, ours))

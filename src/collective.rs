@@ -19,6 +19,8 @@
 //! assert_eq!(sums, [6.0; 3]); // 1 + 2 + 3, on each
 //! ```
 
+mod agree;
+
 use std::fmt::Debug;
 use std::panic::panic_any;
 use std::sync::atomic::{
@@ -29,6 +31,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::scalar::{Floats, FloatsMut, Scalar};
+
+pub(crate) use agree::{agree, expect_same};
 
 /// One rank's end of a group that takes sums together.
 ///

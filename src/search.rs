@@ -40,6 +40,7 @@
 //! - Trials run on all processors, and [results do not depend on their number](Study::threads). A trial that fails,
 //!   panics or diverges is recorded with its error; the study goes on.
 //! - [`Study::log`] writes every finished trial to a file, resumes after a kill, and shares the work among processes.
+//!   [`Study::across`] gives the trials to the ranks of a group, by MPI say.
 //! - [`Study::table`], [`Study::write_csv`] and [`Study::importance`] show the results.
 //!
 //! With few data, let the score be a mean over folds ([`Dataset::k_fold`](crate::data::Dataset::k_fold) and
@@ -70,6 +71,7 @@ mod lines;
 mod log;
 mod narrow;
 mod progress;
+mod ranks;
 mod report;
 mod run;
 mod space;

@@ -8,10 +8,12 @@ use super::Direction;
 use super::lines::Header;
 use super::log::Log;
 use super::progress::Progress;
+use super::ranks;
 use super::run::Runner;
 use super::space::{Point, Space};
 use super::trial::{Failure, Job, Key, Objective, Rule, State, Trial, TrialRecord};
 use crate::array::fits;
+use crate::collective::{Collective, agree};
 use crate::error::Error;
 
 /// A search for the best point of a [`Space`]: its trials, and how to run more. See [the module](super).
@@ -34,6 +36,7 @@ pub struct Study {
     threads: usize,
     rule: Option<Rule>,
     progress: bool,
+    pub(super) ranks: Option<Arc<dyn Collective>>,
 }
 
 impl Study {
@@ -70,6 +73,7 @@ impl Study {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             rule: None,
             progress: true,
+            ranks: None,
         })
     }
 
@@ -123,10 +127,13 @@ impl Study {
     /// The file cannot be opened, locked or written, or it is not a log; or it is the log of a study with another
     /// direction, seed, space or [`about`](Self::about): the error says what differs.
     pub fn log(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        let (direction, seed, about, space) = (self.direction, self.seed, self.about.clone(), self.full_space.clone());
-        let header = Header { direction, seed, about, space };
-        self.log = Some(Log::open(path.as_ref(), header)?);
+        self.log = Some(Log::open(path.as_ref(), self.header())?);
         Ok(self)
+    }
+
+    fn header(&self) -> Header {
+        let (about, space) = (self.about.clone(), self.full_space.clone());
+        Header { direction: self.direction, seed: self.seed, about, space }
     }
 
     /// A study with all finished trials of a log. The file is not changed, even if this study runs more trials.
@@ -231,7 +238,8 @@ impl Study {
     }
 
     pub(super) fn new_progress(&self, trials: usize) -> Progress {
-        Progress::new(self.progress, trials, self.direction)
+        let is_first = self.ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0);
+        Progress::new(self.progress && is_first, trials, self.direction)
     }
 
     /// The number after the last of so many more trials.
@@ -252,10 +260,21 @@ impl Study {
         objective: &Objective<'_>,
     ) -> Result<HashMap<usize, State>, Error> {
         // If an earlier run ended in an error, some of its trials have records, and some may not be in the log.
-        self.log.as_mut().map_or(Ok(()), Log::write_rest)?;
+        let written = self.log.as_mut().map_or(Ok(()), Log::write_rest);
         jobs.retain(|job| !self.records.contains_key(&job.key));
+        let group = self.ranks.clone().map(|ranks| (ranks, self.header()));
+        match &group {
+            None => written?,
+            Some((ranks, header)) => {
+                agree(&**ranks, written)?;
+                jobs = ranks::own(&**ranks, header, jobs)?;
+            }
+        }
         let runner = Runner { seed: self.seed, threads: self.threads, rule: self.rule.clone(), progress, objective };
-        let outcome = runner.run(jobs, self.log.as_mut());
+        let mut outcome = runner.run(jobs, self.log.as_mut());
+        if let Some((ranks, header)) = &group {
+            outcome = ranks::exchange(&**ranks, header, outcome);
+        }
         // Of trials that could not be written, nothing is lost but the file's line.
         let unwritten = self.log.iter().flat_map(Log::unwritten).cloned();
         let records = unwritten.chain(outcome.records);

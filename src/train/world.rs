@@ -88,39 +88,7 @@ impl<F: Scalar> World<F> {
 
     /// `own`, if no rank has failed; else the error of the first that has.
     pub(super) fn agree<T>(&self, own: Result<T, Error>) -> Result<T, Error> {
-        let (rank, size) = (self.ranks.rank(), self.ranks.size());
-        let (mut failed, mut all) = (vec![0.0; size], vec![0.0; size]);
-        failed[rank] = f64::from(u8::from(own.is_err()));
-        self.ranks.sum_f64(&failed, &mut all);
-        let Some(first) = all.iter().position(|&failed| failed > 0.0) else { return own };
-        let mut problem = own.as_ref().err().map(|error| error.to_string().into_bytes()).unwrap_or_default();
-        self.ranks.broadcast(first, &mut problem);
-        match own {
-            Err(error) if rank == first => Err(error),
-            _ => Err(Error::Rank { rank: first, problem: String::from_utf8_lossy(&problem).into_owned() }),
-        }
-    }
-
-    /// Fails on every rank where one has another value of something than rank 0.
-    pub(super) fn expect_same(&self, own: &[(String, String)]) -> Result<(), Error> {
-        let lines = |own: &[(String, String)]| {
-            own.iter().map(|(name, value)| format!("{name}: {}", value.escape_debug())).collect::<Vec<_>>().join("\n")
-        };
-        let own = lines(own);
-        let mut first = own.clone().into_bytes();
-        self.ranks.broadcast(0, &mut first);
-        let first = String::from_utf8_lossy(&first);
-        let differing = own.lines().zip(first.lines()).find(|(own, first)| own != first);
-        let result = match differing {
-            Some((own, first)) => {
-                Err(Error::invalid(format!("rank {}", self.ranks.rank()), format!("{first}, as rank 0 has"), own))
-            }
-            None if own.len() != first.len() => {
-                Err(Error::invalid(format!("rank {}", self.ranks.rank()), "the parameters of rank 0", "others"))
-            }
-            None => Ok(()),
-        };
-        self.agree(result)
+        collective::agree(&*self.ranks, own)
     }
 }
 
@@ -165,7 +133,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             [("epochs", self.epochs.to_string()), ("training data", data(train)), ("validation data", validation)];
         run.extend(own.map(|(name, value)| (name.to_string(), value)));
         run.extend(layout(net));
-        world.expect_same(&run)
+        collective::expect_same(&*world.ranks, &run)
     }
 
     /// What rank 0 says at the end of an epoch, on all ranks; their networks have to be the same still.
@@ -176,7 +144,8 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     ) -> Result<ControlFlow<()>, Error> {
         let Some(world) = &self.world else { return own };
         let flow = world.agree(own)?;
-        world.expect_same(&[("digest of the network".into(), format!("{:016x}", digest_of_net(net)))])?;
+        let digest = ("digest of the network".into(), format!("{:016x}", digest_of_net(net)));
+        collective::expect_same(&*world.ranks, &[digest])?;
         let mut stop = vec![u8::from(flow.is_break())];
         world.ranks.broadcast(0, &mut stop);
         Ok(if stop == [1] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

@@ -5,6 +5,7 @@ use std::thread;
 
 use gradus::collective::{Collective, ThreadRank, threads};
 use gradus::prelude::*;
+use gradus::search::{Budgets, Space, Study, TrialRecord};
 
 use crate::parts::{data, expect_same_run, net, trainer};
 use crate::support::Scratch;
@@ -192,4 +193,83 @@ fn a_file_that_rank_0_cannot_write_or_read_is_an_error_of_all() {
     assert!(found[1..].iter().all(|error| *error == format!("rank 0: {}", found[0])), "{found:?}");
     let found = errors(|_| (trainer().resume(&nowhere), net(), data()));
     assert!(found[1..].iter().all(|error| *error == format!("rank 0: {}", found[0])), "{found:?}");
+}
+
+/// A study of each kind of search: its records without their times.
+fn search(study: Study) -> Result<Vec<TrialRecord>, Error> {
+    let mut study = study.threads(2).progress(false);
+    study.random(7, |trial| match trial.number() {
+        2 => Err("no luck".into()),
+        3 => panic!("in an objective"),
+        _ => Ok(trial.f64("x")),
+    })?;
+    study.tpe(15, |trial| Ok((trial.f64("x") - 0.3).abs()))?;
+    study.successive_halving(6, Budgets { min: 1, max: 4, factor: 2 }, |trial| {
+        // What was kept is found again, whichever rank had the trial.
+        let rungs = trial.resume::<usize>().unwrap_or(0);
+        trial.keep(rungs + 1);
+        Ok(trial.f64("x") + rungs as f64)
+    })?;
+    let records = study.trials().into_iter().cloned();
+    Ok(records.map(|mut record| (record.seconds = 0.0, record).1).collect())
+}
+
+fn study() -> Study {
+    Study::minimize(Space::new().uniform("x", 0.0..1.0), 5).unwrap()
+}
+
+#[test]
+fn a_study_on_ranks_has_the_results_of_one_process() {
+    let expected = search(study()).unwrap();
+    assert_eq!(expected.len(), 28);
+    for size in [1, 2, 3] {
+        for records in on_ranks(size, |rank| search(study().across(rank)).unwrap()) {
+            assert_eq!(records.unwrap(), expected, "{size} ranks");
+        }
+    }
+}
+
+/// One log that all ranks write, or one of each; a study that is begun again runs nothing twice.
+#[test]
+fn ranks_of_a_study_may_have_logs() {
+    let folder = Scratch::new("ranks of a study");
+    let expected = search(study()).unwrap();
+    for shared in [true, false] {
+        for _again in 0..2 {
+            let results = on_ranks(3, |rank| {
+                let name = if shared { "all".to_string() } else { format!("rank {}", rank.rank()) };
+                search(study().log(folder.0.join(name)).unwrap().across(rank)).unwrap()
+            });
+            results.into_iter().for_each(|records| assert_eq!(records.unwrap(), expected, "{shared}"));
+        }
+    }
+    assert_eq!(Study::read(folder.0.join("all")).unwrap().trials().len(), 28);
+    let parts = (0..3).map(|rank| Study::read(folder.0.join(format!("rank {rank}"))).unwrap().trials().len());
+    assert_eq!(parts.collect::<Vec<_>>(), [10, 9, 9]);
+}
+
+#[test]
+fn ranks_with_different_studies_or_a_bad_log_are_told() {
+    let errors = |study: &(dyn Fn(usize) -> Study + Sync)| {
+        let results = on_ranks(3, |rank| search(study(rank.rank()).across(rank)).unwrap_err().to_string());
+        results.into_iter().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let found = errors(&|rank| if rank == 1 { study().about("else") } else { study() });
+    assert!(found[1].starts_with("rank 1: expected study: ") && found[1].contains("as rank 0 has, found study: "));
+    assert!(found[0] == found[2] && found[0] == format!("rank 1: {}", found[1]), "{found:?}");
+
+    let folder = Scratch::new("a log of one rank");
+    let path = folder.0.join("log");
+    let found = errors(&|rank| {
+        if rank != 2 {
+            return study();
+        }
+        let study = study().log(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        study
+    });
+    assert!(
+        found[2].contains("log") && found[0] == format!("rank 2: {}", found[2]) && found[1] == found[0],
+        "{found:?}"
+    );
 }

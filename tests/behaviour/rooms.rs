@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 /// From the ground floor up; a room may import those of the floors below its own.
 const FLOORS: [&[&str]; 11] = [
     &["array", "json", "rng", "scalar"],
-    &["collective", "history", "kernel"],
+    &["history", "kernel"],
     &["error"],
-    &["data", "init", "schedule"],
+    &["collective", "data", "init", "schedule"],
     &["layer", "loss"],
     &["metric"],
     &["check", "optim", "sequential"],

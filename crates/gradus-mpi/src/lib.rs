@@ -26,6 +26,9 @@
 //! Every rank runs the program from its beginning to its end and needs the data. What is to happen once, like the last
 //! lines above, asks for the rank; `fit` itself writes files and shows progress on rank 0 alone.
 //!
+//! A [`Study`](gradus::search::Study::across) gives its trials to the ranks in the same way. What a sum over the ranks costs on
+//! your machines, and so what a step there adds to its computation, `examples/sums.rs` measures.
+//!
 //! # What it needs
 //!
 //! An MPI with its header, and libclang to read it: on Debian `libopenmpi-dev openmpi-bin libclang-dev`. Tried with Open MPI

@@ -1,10 +1,12 @@
 //! Jobs of several ranks on this machine: this very program under `mpirun`, told by its argument which job it is part of.
 
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gradus::collective::Collective;
 use gradus::prelude::*;
+use gradus::search::{Space, Study};
 
 /// Open MPI on one machine, in a container too: no network, more ranks than cores, as root.
 const OPTIONS: &str = "--allow-run-as-root --oversubscribe --mca pml ob1 --mca btl self,vader \
@@ -13,6 +15,7 @@ const OPTIONS: &str = "--allow-run-as-root --oversubscribe --mca pml ob1 --mca b
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("train") => gradus_mpi::run(|world| train(&*world.clone(), trainer().across(world))),
+        Some("search") => gradus_mpi::run(search),
         Some("fail") => gradus_mpi::run(|world| fail(&*world, Err(Error::invalid("a rank", "luck", "none")))),
         Some("panic") => gradus_mpi::run(|world| {
             assert!(world.rank() != 1, "in the program of rank 1");
@@ -41,6 +44,8 @@ fn jobs() {
             assert!((found - alone).abs() <= 1e-9 * alone.abs().max(1.0), "{ranks} ranks: {found}, one: {alone}");
         }
     }
+    let alone = finished(job("search", 1));
+    assert_eq!(finished(job("search", 3)), alone);
     for (what, message) in
         [("fail", "rank 1: a rank: expected luck, found none"), ("panic", "in the program of rank 1")]
     {
@@ -49,7 +54,7 @@ fn jobs() {
         assert!(!status.success() && stderr.contains(message), "{what}: {status}\n{stderr}");
     }
     assert!(!job("die", 2).status.success());
-    println!("test result: ok. 7 passed; 0 failed; jobs of 1, 2 and 4 ranks");
+    println!("test result: ok. 9 passed; 0 failed; jobs of 1 to 4 ranks");
 }
 
 /// Runs a job; one that has not ended after a minute never will.
@@ -96,6 +101,17 @@ fn train(world: &dyn Collective, mut trainer: Trainer<f64, SoftmaxCrossEntropy, 
     if world.rank() == 0 {
         let outputs = net.predict(digits().take(20)?.rows())?;
         history.losses.iter().chain(&outputs).for_each(|number| println!("{number}"));
+    }
+    Ok(())
+}
+
+/// Prints the score of every trial, on rank 0.
+fn search(world: Arc<dyn Collective>) -> Result<(), Error> {
+    let study = Study::minimize(Space::new().uniform("x", 0.0..1.0), 1)?.threads(1).progress(false);
+    let mut study = study.across(world.clone());
+    study.tpe(120, |trial| Ok((trial.f64("x") - 0.3).abs()))?;
+    if world.rank() == 0 {
+        study.trials().iter().for_each(|trial| println!("{}", trial.score.as_ref().unwrap()));
     }
     Ok(())
 }

@@ -29,9 +29,10 @@ pub(crate) fn standard<F: Clone>(array: Array2<F>) -> Array2<F> {
     if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() }
 }
 
-/// Whether there is memory for as many values as the product of `counts`, as far as the allocator can tell.
+/// Whether there is memory for as many values as the product of `counts`, as far as the allocator can tell. A count of 0 is
+/// taken for 1: of an empty array, too, all other sides have to be ones that an array can have.
 pub(crate) fn fits<T>(counts: &[usize]) -> bool {
-    let count = counts.iter().try_fold(1_usize, |product, &count| product.checked_mul(count));
+    let count = counts.iter().try_fold(1_usize, |product, &count| product.checked_mul(count.max(1)));
     // Seen from outside, so that the compiler does not leave the allocation out.
     count.is_some_and(|count| std::hint::black_box(Vec::<T>::new()).try_reserve_exact(count).is_ok())
 }

@@ -92,9 +92,30 @@ pub(super) fn norm<F: Scalar>(x: &[F]) -> f64 {
     largest * x.iter().map(|x| (x.as_f64() / largest).powi(2)).sum::<f64>().sqrt()
 }
 
+/// `√(a² + b²)`, of operations that have the same bits everywhere: `hypot` has other ones in other mathematics libraries.
+pub(super) fn joined(a: f64, b: f64) -> f64 {
+    let (small, large) = if a > b { (b, a) } else { (a, b) };
+    if small == 0.0 || large.is_infinite() && !small.is_nan() {
+        return large;
+    }
+    large * (1.0 + (small / large) * (small / large)).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::norm;
+    use super::{joined, norm};
+
+    #[test]
+    fn joined_norms_are_those_of_all_numbers() {
+        for scale in [1e-300, 1e-30, 1.0, 1e300] {
+            for (a, b) in [(3.0, 4.0), (4.0, 3.0)] {
+                assert!((joined(a * scale, b * scale) / (5.0 * scale) - 1.0).abs() < 1e-15, "{scale}");
+            }
+        }
+        assert_eq!((joined(0.0, 0.0), joined(0.0, 2.0), joined(2.0, 0.0)), (0.0, 2.0, 2.0));
+        assert_eq!((joined(1.0, f64::INFINITY), joined(f64::INFINITY, f64::INFINITY)), (f64::INFINITY, f64::INFINITY));
+        assert!([joined(f64::NAN, 1.0), joined(1.0, f64::NAN), joined(f64::NAN, 0.0)].iter().all(|norm| norm.is_nan()));
+    }
 
     #[test]
     fn norms_neither_overflow_nor_vanish() {

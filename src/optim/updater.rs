@@ -372,7 +372,7 @@ impl<F: Scalar, O: Optimizer<F>> Updater<F, O> {
         let finite = match self.clip {
             Clip::Norm(_) => {
                 let part = clip::norm(grad);
-                *norm = norm.hypot(part);
+                *norm = clip::joined(*norm, part);
                 part.is_finite() || kernel::all_finite(grad)
             }
             _ => kernel::all_finite_by(grain(self.is_shared), grad),

@@ -119,6 +119,17 @@ fn layers_that_do_not_fit_together_are_refused() {
     );
 }
 
+/// An array with no elements may not have any side.
+#[test]
+fn an_empty_matrix_has_sides_that_arrays_have() {
+    for (inputs, outputs) in [(usize::MAX, 0), (0, usize::MAX)] {
+        let found =
+            format!("shape of the weights: expected a matrix that fits into memory, found {inputs} x {outputs}");
+        expect_error!(Init::He.sample::<f32>(inputs, outputs, &mut rng(1)), Invalid, &found);
+    }
+    assert_eq!(Init::He.sample::<f32>(3, 0, &mut rng(1)).unwrap().dim(), (3, 0));
+}
+
 /// What no memory holds is refused before it is asked for.
 #[test]
 fn sizes_beyond_any_memory_are_refused() {

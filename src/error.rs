@@ -66,6 +66,8 @@ pub enum Error {
         /// Its error.
         problem: String,
     },
+    /// What a closure that training calls has answered.
+    Callback(Box<dyn std::error::Error + Send + Sync>),
     /// The operating system refused a file.
     Io {
         /// The file.
@@ -89,6 +91,7 @@ impl Display for Error {
             ),
             Self::Format { source, place, problem } => write!(f, "{source}, {place}: {problem}"),
             Self::Rank { rank, problem } => write!(f, "rank {rank}: {problem}"),
+            Self::Callback(source) => source.fmt(f),
             Self::Io { path, action, source } => write!(f, "cannot {action} {}: {source}", path.display()),
         }
     }
@@ -98,6 +101,8 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            // It says what its error says, so the cause is that one's.
+            Self::Callback(error) => error.source(),
             _ => None,
         }
     }

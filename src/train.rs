@@ -10,38 +10,36 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod answer;
 mod epoch;
+mod fit;
 mod pass;
 mod progress;
 mod range_test;
 mod replicas;
 mod resume;
+mod stopping;
 mod world;
 
-use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use crate::array::{fits, values, values_mut};
 use crate::collective::Collective;
 use crate::data::{Batch, Dataset};
-use crate::error::{Error, require};
-use crate::kernel;
-use crate::layer::{Layer, Pass, Role};
+use crate::error::Error;
+use crate::layer::Role;
 use crate::loss::Loss;
 use crate::optim::{Clip, Optimizer, Updater, WeightDecay};
-use crate::rng::{below, shuffle, stream};
 use crate::scalar::Scalar;
 use crate::schedule::Schedule;
 use crate::sequential::Sequential;
-use epoch::Tally;
-use pass::{Outcome, pass};
-use progress::Progress;
-use replicas::{Cut, Replicas, rows_of};
+use replicas::Replicas;
 use resume::Files;
+use stopping::Stopping;
 use world::World;
 
 pub use crate::history::{EpochRecord, History};
-pub use epoch::Epoch;
+pub use answer::Answer;
+pub use epoch::{Epoch, StepRecord};
 pub use range_test::{RangeTest, RateSweep};
 pub use resume::Monitor;
 
@@ -104,6 +102,7 @@ pub struct Trainer<F: Scalar, L, O> {
     files: Files,
     replicas: Replicas<F>,
     world: Option<World<F>>,
+    stopping: Option<Stopping<F>>,
 }
 
 impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
@@ -122,6 +121,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             files: Files::default(),
             replicas: Replicas::new(1),
             world: None,
+            stopping: None,
         }
     }
 
@@ -278,11 +278,11 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// before the failed step (where an epoch ends with a parameter that is not finite, the step that would have come
     /// next); a checkpoint that cannot be written.
     pub fn fit(&mut self, net: &mut Sequential<F>, train: &Dataset<F>) -> Result<History, Error> {
-        self.fit_with(net, train, |_| ControlFlow::Continue(()))
+        self.fit_with(net, train, |_| ())
     }
 
-    /// Trains like [`fit`](Self::fit) and calls `after_epoch` after every epoch, which may stop the training:
-    /// early stopping, logs and the like are closures.
+    /// Trains like [`fit`](Self::fit) and calls `after_epoch` after every epoch. It may answer nothing, or whether to go on,
+    /// or a `Result` of either, whose error ends the run as [`Error::Callback`]: see [`Answer`].
     ///
     /// ```
     /// use gradus::prelude::*;
@@ -294,105 +294,61 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     ///     if epoch.loss < 0.5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     /// })?;
     /// assert!(history.epochs.len() < 100);
+    ///
+    /// let mut log = std::io::sink(); // a file
+    /// use std::io::Write;
+    /// trainer.epochs(2).fit_with(&mut net, &data, |epoch| writeln!(log, "{} {}", epoch.epoch, epoch.loss))?;
     /// # Ok::<(), gradus::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`fit`](Self::fit).
-    pub fn fit_with(
+    /// As [`fit`](Self::fit), and those of `after_epoch`; the network is then as it was at the end of that epoch.
+    pub fn fit_with<A: Answer>(
         &mut self,
         net: &mut Sequential<F>,
         train: &Dataset<F>,
-        mut after_epoch: impl FnMut(&Epoch<'_, F>) -> ControlFlow<()>,
+        mut after_epoch: impl FnMut(&Epoch<'_, F>) -> A,
     ) -> Result<History, Error> {
-        let checked = self.check(net, train);
-        self.agree(checked)?;
-        self.expect_same_run(net, train)?;
-        let mut history = self.begin(net, train.len())?;
-        let shown = self.progress && self.is_first();
-        let progress = Progress::new(shown, self.epochs, self.steps_per_epoch(train.len()));
-        let mut buffers = Buffers::default();
-        for number in history.epochs.len() + 1..=self.epochs {
-            let tally = self.run_epoch(net, train, &mut buffers, |loss| {
-                history.losses.push(loss);
-                progress.step(number, loss);
-            });
-            let tally = match tally {
-                Err(Error::Diverged { step, what, .. }) => {
-                    return Err(Error::Diverged { step, what, history: Box::new(history) });
-                }
-                other => other?,
-            };
-            let record = self.record(number, &tally, net)?;
-            self.updater.observe(record.validation_loss.unwrap_or(record.loss));
-            history.epochs.push(record);
-            // The last step of a run has no later one to find out.
-            if let Some(name) = not_finite(net) {
-                let (step, what) = (self.updater.steps() + 1, format!("parameter {name}"));
-                return Err(Error::Diverged { step, what, history: Box::new(history) });
-            }
-            let own = if self.is_first() {
-                self.end_epoch(net, &history, train.len(), |epoch| {
-                    progress.epoch(epoch);
-                    after_epoch(epoch)
-                })
-            } else {
-                Ok(ControlFlow::Continue(()))
-            };
-            if self.agree_on_end(net, own)?.is_break() {
-                break;
-            }
-        }
-        Ok(history)
+        self.run(net, train, None, &mut |epoch| after_epoch(epoch).flow())
     }
 
-    /// Files, and whether to go on.
-    fn end_epoch(
-        &mut self,
-        net: &Sequential<F>,
-        history: &History,
-        rows: usize,
-        after_epoch: impl FnOnce(&Epoch<'_, F>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, Error> {
-        self.save_best(net, history)?;
-        let flow = after_epoch(&Epoch { net, history });
-        self.save_due(net, history, rows, flow.is_break() || history.epochs.len() == self.epochs)?;
-        Ok(flow)
-    }
-
-    /// The steps of one epoch; the next batch is gathered while a step computes.
-    fn run_epoch(
+    /// Trains like [`fit_with`](Self::fit_with) and calls `after_step` after every step too: to show progress, to log, to
+    /// be cancelled.
+    ///
+    /// Where it stops the run in the midst of an epoch, the history has the losses of its steps and no record of it, network
+    /// and optimizer are as that step left them, and no checkpoint is written: one from before goes on with the beginning of
+    /// the epoch.
+    ///
+    /// ```
+    /// use gradus::prelude::*;
+    /// use std::{ops::ControlFlow, sync::atomic::{AtomicBool, Ordering::Relaxed}};
+    /// # let data = Digits::load::<f32>()?;
+    /// # let mut net = Sequential::mlp(data.width(), &[50], data.classes()).build(&mut gradus::rng(1))?;
+    /// let cancelled = AtomicBool::new(false); // set by another thread, or a signal
+    /// let mut trainer = Trainer::new(SoftmaxCrossEntropy, Adam::default());
+    /// let history = trainer.fit_with_steps(
+    ///     &mut net,
+    ///     &data,
+    ///     |step| {
+    ///         # cancelled.store(step.number == 20, Relaxed);
+    ///         if cancelled.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    ///     },
+    ///     |epoch| println!("{}", epoch.loss),
+    /// )?;
+    /// assert_eq!((history.losses.len(), history.epochs.len()), (20, 1)); // an epoch has 18 steps
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`fit_with`](Self::fit_with), and those of `after_step`.
+    pub fn fit_with_steps<S: Answer, A: Answer>(
         &mut self,
         net: &mut Sequential<F>,
         train: &Dataset<F>,
-        Buffers { order, batch, next }: &mut Buffers<F>,
-        mut after_step: impl FnMut(f64),
-    ) -> Result<Tally, Error> {
-        self.draw(train.len(), order);
-        let mut tally = Tally::default();
-        if self.is_cut() {
-            for rows in order.chunks(self.batch_size) {
-                let fill = |range: Range<usize>, batch: &mut Batch<F>| train.gather(&rows[range], batch);
-                let outcome = self.take_cut_step(net, rows.len(), fill)?;
-                tally.add(rows.len(), &outcome);
-                after_step(outcome.loss);
-            }
-            return Ok(tally);
-        }
-        let mut batches = order.chunks(self.batch_size).peekable();
-        train.gather(batches.peek().expect("an epoch has a batch"), batch);
-        while let Some(rows) = batches.next() {
-            let gather = || {
-                if let Some(rows) = batches.peek() {
-                    train.gather(rows, next);
-                }
-            };
-            let outcome = kernel::join(rows.len() * train.width(), gather, || self.take_step(net, batch))?;
-            tally.add(rows.len(), &outcome);
-            after_step(outcome.loss);
-            std::mem::swap(batch, next);
-        }
-        Ok(tally)
+        mut after_step: impl FnMut(&StepRecord) -> S,
+        mut after_epoch: impl FnMut(&Epoch<'_, F>) -> A,
+    ) -> Result<History, Error> {
+        self.run(net, train, Some(&mut |step| after_step(step).flow()), &mut |epoch| after_epoch(epoch).flow())
     }
 
     /// One training step on one batch; gives the loss from before the update, with the weight penalty.
@@ -420,114 +376,6 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         Ok(outcome.loss)
     }
 
-    fn check(&self, net: &Sequential<F>, train: &Dataset<F>) -> Result<(), Error> {
-        require(self.batch_size > 0, "batch_size", "at least 1", self.batch_size)?;
-        self.check_replicas()?;
-        if self.sampling == Sampling::WithReplacement {
-            // Nothing else limits a batch: a shuffled one is no larger than the data.
-            let size = self.batch_size;
-            let has_room = fits::<F>(&[size, train.width()]) && fits::<usize>(&[size]);
-            require(has_room, "batch_size", "rows that fit into memory", size)?;
-        }
-        self.updater.check()?;
-        self.files.check(self.validation.is_some())?;
-        net.check_data(&self.loss, train)?;
-        self.validation.as_ref().map_or(Ok(()), |data| net.check_data(&self.loss, data))
-    }
-
-    fn check_replicas(&self) -> Result<(), Error> {
-        require((1..=MOST_REPLICAS).contains(&self.replicas.count), "replicas", "1 to 1024", self.replicas.count)
-    }
-
-    fn steps_per_epoch(&self, rows: usize) -> usize {
-        match self.sampling {
-            Sampling::Shuffled => rows.div_ceil(self.batch_size),
-            Sampling::WithReplacement => (rows / self.batch_size).max(1),
-        }
-    }
-
-    /// The rows of the next epoch, batch after batch; they depend on the seed and the number of the epoch only.
-    fn draw(&mut self, rows: usize, order: &mut Vec<usize>) {
-        let mut rng = stream(self.seed, self.drawn, "order of the rows");
-        self.drawn += 1;
-        order.clear();
-        match self.sampling {
-            Sampling::Shuffled => {
-                order.extend(0..rows);
-                shuffle(order, &mut rng);
-            }
-            Sampling::WithReplacement => {
-                let count = self.steps_per_epoch(rows) * self.batch_size;
-                order.extend((0..count).map(|_| below(rows, &mut rng)));
-            }
-        }
-    }
-
-    /// Forward, loss, backward, update. What layers draw depends on the seed and the number of the step only.
-    fn take_step(&mut self, net: &mut Sequential<F>, batch: &mut Batch<F>) -> Result<Outcome, Error> {
-        let mut rng = stream(self.seed, self.updater.steps(), "layers");
-        let outcome = pass(net, &self.loss, batch, &mut Pass::new(&mut rng));
-        self.update(net, outcome)
-    }
-
-    /// Whether a batch is cut into parts.
-    fn is_cut(&self) -> bool {
-        self.replicas.count > 1 || self.world.is_some()
-    }
-
-    /// The same for a batch that is cut among replicas and ranks, of which `fill` copies rows.
-    fn take_cut_step(
-        &mut self,
-        net: &mut Sequential<F>,
-        batch_rows: usize,
-        fill: impl Fn(Range<usize>, &mut Batch<F>) + Sync,
-    ) -> Result<Outcome, Error> {
-        let ranks = self.world.as_ref().map(|world| &world.ranks);
-        let (rank, size) = ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
-        let rows = rows_of(rank, size, &(0..batch_rows));
-        let first_part = rank * self.replicas.count;
-        let cut = Cut { seed: self.seed, step: self.updater.steps(), batch_rows, rows, first_part };
-        let mut outcome = self.replicas.pass(net, &self.loss, &cut, ranks, fill)?;
-        if let Some(world) = &mut self.world {
-            outcome = world.join(outcome);
-            world.sum_gradients(net);
-        }
-        let weighed = F::of(batch_rows as f64 / outcome.weight);
-        if weighed != F::one() {
-            net.params_mut(&mut |param| {
-                if param.is_trained() {
-                    let gradient = values_mut(&mut param.grad);
-                    kernel::vectorize(move || gradient.iter_mut().for_each(|g| *g *= weighed));
-                }
-            });
-        }
-        self.update(net, outcome)
-    }
-
-    /// The second half of a step; gives the loss with the weight penalty.
-    fn update(&mut self, net: &mut Sequential<F>, outcome: Outcome) -> Result<Outcome, Error> {
-        let loss = outcome.loss + self.updater.penalty(net);
-        if !loss.is_finite() {
-            return Err(self.updater.diverged(format!("the loss ({loss})")));
-        }
-        self.updater.step(net)?;
-        Ok(Outcome { loss, ..outcome })
-    }
-
-    fn record(&self, epoch: usize, tally: &Tally, net: &Sequential<F>) -> Result<EpochRecord, Error> {
-        let validation = self.validation.as_ref().map(|data| self.validation_outcome(net, data)).transpose()?;
-        let accuracy = |right: Option<usize>, rows: usize| right.map(|right| right as f64 / rows as f64);
-        Ok(EpochRecord {
-            epoch,
-            steps: self.updater.steps(),
-            learning_rate: self.updater.last_rate(),
-            loss: tally.loss(),
-            accuracy: accuracy(tally.right, tally.rows),
-            validation_loss: validation.map(|(outcome, _)| outcome.loss),
-            validation_accuracy: validation.and_then(|(outcome, rows)| accuracy(outcome.right, rows)),
-        })
-    }
-
     /// A trainer of the same settings at step 0, with another schedule and no files.
     fn fresh(&self, schedule: impl Schedule + 'static) -> Trainer<F, &L, &O> {
         Trainer {
@@ -543,6 +391,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             files: Files::default(),
             replicas: Replicas::new(1),
             world: None,
+            stopping: None,
         }
     }
 
@@ -558,30 +407,5 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         ];
         settings.extend(own.into_iter().chain(rows).map(|(name, value)| (name.to_string(), value)));
         settings
-    }
-}
-
-/// The first trained parameter that is NaN or infinite somewhere.
-fn not_finite<F: Scalar>(net: &Sequential<F>) -> Option<String> {
-    let mut found = None;
-    net.params(&mut |param| {
-        if found.is_none() && param.is_trained() && !kernel::all_finite(values(&param.value)) {
-            found = Some(param.name.clone());
-        }
-    });
-    found
-}
-
-/// What an epoch works in; the next one uses it again.
-#[derive(Debug)]
-struct Buffers<F> {
-    order: Vec<usize>,
-    batch: Batch<F>,
-    next: Batch<F>,
-}
-
-impl<F: Scalar> Default for Buffers<F> {
-    fn default() -> Self {
-        Self { order: Vec::new(), batch: Batch::default(), next: Batch::default() }
     }
 }

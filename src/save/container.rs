@@ -67,6 +67,11 @@ impl Tensors {
         Ok(())
     }
 
+    /// Inserts all of other tensors, with this before their names.
+    pub(super) fn extend(&mut self, prefix: &str, others: Self) -> Result<(), Error> {
+        others.0.into_iter().try_for_each(|(name, tensor)| self.insert(format!("{prefix}{name}"), tensor))
+    }
+
     /// The bytes of a tensor that was asked for when the file was read.
     pub(super) fn take(&mut self, name: &str) -> Vec<u8> {
         self.0.remove(name).expect("it was asked for and found").bytes

@@ -27,7 +27,7 @@ const MOST_STEPS: u64 = 1 << 53;
 
 /// Everything of a run that is not in the network.
 #[derive(Debug, Clone)]
-pub(crate) struct Checkpoint<F> {
+pub(crate) struct Checkpoint<F: Scalar> {
     /// What makes the run what it is, by name: a resumed run has to have the same.
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) seed: u64,
@@ -37,6 +37,8 @@ pub(crate) struct Checkpoint<F> {
     pub(crate) history: History,
     /// The figure of the best network so far by the name of what it is judged by, where one is kept.
     pub(crate) best: BTreeMap<String, f64>,
+    /// The best network so far, where one is kept for the end of the run and is not the last.
+    pub(crate) best_net: Option<Sequential<F>>,
 }
 
 /// What of a checkpoint is JSON; the rest is tensors.
@@ -77,6 +79,9 @@ impl<F: Scalar> Checkpoint<F> {
 
     fn tensors(&self, net: &Sequential<F>) -> Result<(Tensors, BTreeMap<String, String>), Error> {
         let mut tensors = weights::tensors(net)?;
+        if let Some(best) = &self.best_net {
+            tensors.extend(BEST, weights::tensors(best)?)?;
+        }
         for state in self.state.parameters.iter().filter(|state| !state.slots.is_empty()) {
             let slots = state.slots.len() / (state.shape.0 * state.shape.1);
             let bytes = weights::to_le_bytes(state.slots.iter());
@@ -109,7 +114,7 @@ impl<F: Scalar> Checkpoint<F> {
 
 /// A checkpoint that was read and found to fit a network; nothing has been changed yet.
 #[derive(Debug)]
-pub(crate) struct Loaded<F> {
+pub(crate) struct Loaded<F: Scalar> {
     pub(crate) checkpoint: Checkpoint<F>,
     values: BTreeMap<String, Array2<F>>,
 }
@@ -125,6 +130,12 @@ impl<F: Scalar> Loaded<F> {
         weights::check_metadata(net, &reader)?;
         let mut state = UpdaterState { rule: run.rule, steps: run.steps, ..UpdaterState::default() };
         let mut kinds = weights::kinds(net)?;
+        let best_kinds = kinds.iter().map(|(name, kind)| (format!("{BEST}{name}"), kind.clone()));
+        let best_kinds: BTreeMap<String, Kind> = best_kinds.collect();
+        let has_best = best_kinds.keys().any(|name| reader.kind(name).is_some());
+        if has_best {
+            kinds.extend(best_kinds);
+        }
         if run.steps > 0 {
             state.parameters =
                 states(&run.parameters, net).map_err(|problem| reader.error("the optimizer's state", problem))?;
@@ -141,7 +152,14 @@ impl<F: Scalar> Loaded<F> {
             kinds.insert(name.into(), losses_kind(count));
         }
         let mut tensors = reader.read(&kinds, |_| false)?;
-        let values = weights::decode(net, &mut tensors, &source)?;
+        let values = weights::decode(net, "", &mut tensors, &source)?;
+        let best_net = if has_best {
+            let mut best = net.clone();
+            weights::assign(&mut best, weights::decode(net, BEST, &mut tensors, &source)?);
+            Some(best)
+        } else {
+            None
+        };
         for state in &mut state.parameters {
             let name = slots_name(&state.name);
             if kinds.contains_key(&name) {
@@ -151,7 +169,7 @@ impl<F: Scalar> Loaded<F> {
         state.losses = weights::from_le_bytes(&tensors.take(EPOCH_LOSSES));
         let history = History { losses: weights::from_le_bytes(&tensors.take(STEP_LOSSES)), epochs: run.epochs };
         let (settings, seed, drawn, best) = (run.settings, run.seed, run.drawn, run.best);
-        Ok(Self { checkpoint: Checkpoint { settings, seed, drawn, state, history, best }, values })
+        Ok(Self { checkpoint: Checkpoint { settings, seed, drawn, state, history, best, best_net }, values })
     }
 
     /// Puts everything of the network's in its place.
@@ -207,6 +225,9 @@ fn states<F: Scalar>(saved: &BTreeMap<String, u64>, net: &Sequential<F>) -> Resu
         (None, None) => Ok(states),
     }
 }
+
+/// What the names of the best network's tensors begin with.
+const BEST: &str = "history.best.";
 
 const STEP_LOSSES: &str = "history.losses";
 const EPOCH_LOSSES: &str = "optimizer.losses";

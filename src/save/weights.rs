@@ -85,7 +85,7 @@ impl<F: Scalar> Sequential<F> {
         let source = reader.source().to_string();
         let is_checkpoint = reader.metadata(super::run::RUN).is_some();
         let ignore = |name: &str| is_checkpoint && (name.starts_with(OPTIMIZER) || name.starts_with(HISTORY));
-        let values = decode(self, &mut reader.read(&kinds(self)?, ignore)?, &source)?;
+        let values = decode(self, "", &mut reader.read(&kinds(self)?, ignore)?, &source)?;
         assign(self, values);
         Ok(())
     }
@@ -138,17 +138,19 @@ pub(super) fn tensors<F: Scalar>(net: &Sequential<F>) -> Result<Tensors, Error> 
     result.map(|()| tensors)
 }
 
-/// The values of every parameter, from the tensors of [`kinds`].
+/// The values of every parameter, from the tensors of [`kinds`], whose names begin with `prefix`.
 pub(super) fn decode<F: Scalar>(
     net: &Sequential<F>,
+    prefix: &str,
     tensors: &mut Tensors,
     source: &str,
 ) -> Result<BTreeMap<String, Array2<F>>, Error> {
     let (mut decoded, mut result) = (BTreeMap::new(), Ok(()));
     net.params(&mut |param| {
         if result.is_ok() {
-            let value = decode_param(param, &tensors.take(&param.name));
-            result = require_possible(param.role, &value, source, &param.name);
+            let name = format!("{prefix}{}", param.name);
+            let value = decode_param(param, &tensors.take(&name));
+            result = require_possible(param.role, &value, source, &name);
             decoded.insert(param.name.clone(), value);
         }
     });

@@ -22,6 +22,20 @@ impl<F: Scalar> Deref for Epoch<'_, F> {
     }
 }
 
+/// What the per-step closure sees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct StepRecord {
+    /// Which step of the optimizer, from 1.
+    pub number: u64,
+    /// Which epoch it is of, from 1.
+    pub epoch: usize,
+    /// The loss of its batch: in training mode, before the update, with the weight penalty.
+    pub loss: f64,
+    /// Its learning rate.
+    pub learning_rate: f64,
+}
+
 /// Sums over the batches of an epoch.
 #[derive(Debug)]
 pub(super) struct Tally {

@@ -30,6 +30,26 @@ impl Monitor {
         }
     }
 
+    /// The index of the best of these epochs, the first of equals; `None` where no figure is a number.
+    pub(super) fn best_epoch(self, epochs: &[EpochRecord]) -> Option<usize> {
+        let figures = epochs.iter().map(|record| self.figure(record).unwrap_or(f64::NAN)).enumerate();
+        let better = |best: Option<(usize, f64)>, (i, figure): (usize, f64)| match best {
+            _ if figure.is_nan() => best,
+            Some((_, best_figure)) if figure <= best_figure => best,
+            _ => Some((i, figure)),
+        };
+        figures.fold(None, better).map(|(i, _)| i)
+    }
+
+    /// Whether the last epoch has a figure.
+    pub(super) fn require(self, history: &History) -> Result<(), Error> {
+        if history.epochs.last().is_some_and(|record| self.figure(record).is_none()) {
+            let what = "accuracy, to find the best epoch by";
+            return Err(Error::invalid(what, "class labels or one-hot rows", "dense targets"));
+        }
+        Ok(())
+    }
+
     /// The best of these epochs' figures; NaN where there is none.
     fn best(self, epochs: &[EpochRecord]) -> f64 {
         epochs.iter().filter_map(|record| self.figure(record)).fold(f64::NAN, f64::max)
@@ -182,10 +202,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     /// Saves the network where the last epoch was the best. To be done before the checkpoint that says so.
     pub(super) fn save_best(&mut self, net: &Sequential<F>, history: &History) -> Result<(), Error> {
         let Some(best) = &mut self.files.best else { return Ok(()) };
-        if history.epochs.last().is_some_and(|record| best.by.figure(record).is_none()) {
-            let what = "accuracy, to find the best epoch by";
-            return Err(Error::invalid(what, "class labels or one-hot rows", "dense targets"));
-        }
+        best.by.require(history)?;
         if best.is_last_of(history) {
             net.save(&best.path)?;
             best.figure = best.by.best(&history.epochs);
@@ -227,6 +244,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
             state: self.updater.state().clone(),
             history: history.clone(),
             best: self.files.best.iter().map(|best| (format!("{:?}", best.by), best.figure)).collect(),
+            best_net: self.best_before(history).cloned(),
         }
     }
 
@@ -248,6 +266,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         {
             best.figure = figure;
         }
+        self.restore_best(checkpoint.best_net, net, &checkpoint.history);
         Ok(checkpoint.history)
     }
 

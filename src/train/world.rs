@@ -142,10 +142,17 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
         net: &Sequential<F>,
         own: Result<ControlFlow<()>, Error>,
     ) -> Result<ControlFlow<()>, Error> {
+        if let Some(world) = &self.world {
+            let digest = ("digest of the network".into(), format!("{:016x}", digest_of_net(net)));
+            collective::expect_same(&*world.ranks, &[digest])?;
+        }
+        self.agree_on_flow(own)
+    }
+
+    /// Whether rank 0 goes on, on all ranks.
+    pub(super) fn agree_on_flow(&self, own: Result<ControlFlow<()>, Error>) -> Result<ControlFlow<()>, Error> {
         let Some(world) = &self.world else { return own };
         let flow = world.agree(own)?;
-        let digest = ("digest of the network".into(), format!("{:016x}", digest_of_net(net)));
-        collective::expect_same(&*world.ranks, &[digest])?;
         let mut stop = vec![u8::from(flow.is_break())];
         world.ranks.broadcast(0, &mut stop);
         Ok(if stop == [1] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

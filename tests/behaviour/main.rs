@@ -17,6 +17,7 @@ mod rooms;
 mod save;
 mod search;
 mod search_log;
+mod stopping;
 mod threads;
 mod training;
 mod types;

@@ -206,7 +206,7 @@ impl<F: Scalar, L: Loss<F>, O: Optimizer<F>> Trainer<F, L, O> {
     ///
     /// Products of large layers are shared among threads in any case; a step of small layers, in which every product would
     /// wait for all threads, gains from whole parts of the batch instead. The gradients of the parts are added in one order,
-    /// and layers that look at the whole batch still do ([`Pass`]): the result depends on the number of replicas, as the
+    /// and layers that look at the whole batch still do ([`Pass`](crate::layer::Pass)): the result depends on the number of replicas, as the
     /// rounding of a sum depends on its order, and not on the number of threads or processors that carry them. A checkpoint
     /// keeps the number. The copies share the parameters; each has gradients and activations of its own. Without the feature
     /// `parallel` every step starts its threads anew.

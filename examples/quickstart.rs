@@ -31,7 +31,6 @@
 
 mod support;
 
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use gradus::prelude::*;
@@ -63,7 +62,6 @@ fn run(arguments: &Arguments) -> Outcome {
     let history = trainer.fit_with(&mut net, &train, |epoch| {
         let accuracy = epoch.validation_accuracy.unwrap_or_default();
         println!("epoch {:>2}: loss {:.3}, validation accuracy {}", epoch.epoch, epoch.loss, percent(accuracy));
-        ControlFlow::Continue(())
     })?;
     println!("{} steps, {}", history.losses.len(), percent(net.accuracy(&validation)?));
 

@@ -13,7 +13,6 @@
 mod support;
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use gradus::ndarray::Array2;
@@ -45,13 +44,7 @@ pub(crate) fn train(train: &Dataset, init: Init, seed: u64, epochs: usize) -> Re
     };
     let mut records = vec![record(0, &net)?];
     let mut trainer = Trainer::new(SoftmaxCrossEntropy, Adam::default()).epochs(epochs).seed(seed);
-    trainer.fit_with(&mut net, &train, |epoch| match record(epoch.epoch, epoch.net) {
-        Ok(record) => {
-            records.push(record);
-            ControlFlow::Continue(())
-        }
-        Err(_) => ControlFlow::Break(()),
-    })?;
+    trainer.fit_with(&mut net, &train, |epoch| record(epoch.epoch, epoch.net).map(|record| records.push(record)))?;
     Ok((net, records))
 }
 

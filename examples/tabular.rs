@@ -13,7 +13,6 @@
 mod support;
 
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::process::{Command, ExitCode};
 
 use gradus::data::matrix;
@@ -84,31 +83,25 @@ fn penguins() -> Result<Vec<Penguin>, csv::Error> {
     csv::Reader::from_path(FILE)?.deserialize().collect()
 }
 
-/// Trains until the validation loss has not fallen for so many epochs; gives the best network.
+/// Trains until the validation loss has not fallen for thirty epochs, and leaves the best network.
 fn fit(
     net: &mut Sequential,
     train: &Dataset,
     validation: &Dataset,
     seed: u64,
     epochs: usize,
-) -> Result<Sequential, gradus::Error> {
-    let (mut best, mut least, mut waited) = (net.clone(), f64::INFINITY, 0);
-    let mut trainer = Trainer::new(SoftmaxCrossEntropy, Adam { learning_rate: 0.01, ..Adam::default() })
+) -> Result<(), gradus::Error> {
+    let history = Trainer::new(SoftmaxCrossEntropy, Adam { learning_rate: 0.01, ..Adam::default() })
         .batch_size(20)
         .epochs(epochs)
         .weight_decay(WeightDecay::L2(1e-3))
         .seed(seed)
-        .validate(validation);
-    let history = trainer.fit_with(net, train, |epoch| {
-        let loss = epoch.validation_loss.unwrap_or(f64::INFINITY);
-        waited += 1;
-        if loss < least {
-            (best, least, waited) = (epoch.net.clone(), loss, 0);
-        }
-        if waited == 30 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+        .validate(validation)
+        .early_stopping(Monitor::Loss, 30)
+        .fit(net, train)?;
+    let least = history.epochs.iter().filter_map(|epoch| epoch.validation_loss).fold(f64::INFINITY, f64::min);
     println!("stopped after {} epochs; the least validation loss is {least:.4}", history.epochs.len());
-    Ok(best)
+    Ok(())
 }
 
 /// The trained model, and how it took the penguins that were held back.
@@ -132,7 +125,7 @@ pub fn learn(seed: u64, epochs: usize) -> Result<(Model, ConfusionMatrix), Box<d
     let scale = Normalizer::of(&train);
     let (train, validation) = (train.normalize(&scale)?, validation.normalize(&scale)?);
     let mut net = Sequential::mlp(train.width(), &[16], train.classes()).build(&mut rng)?;
-    let net = fit(&mut net, &train, &validation, seed, epochs)?;
+    fit(&mut net, &train, &validation, seed, epochs)?;
 
     let columns = serde_json::to_string(&columns)?;
     let model = Model::new(net).scale_inputs(scale)?.name_classes(species.names())?.note("columns", columns);
